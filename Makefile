@@ -1,0 +1,62 @@
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+V := .venv
+R := requirements
+UV := $(V)/tools/bin/uv
+BIN := $(V)/dev/bin
+export UV_PYTHON_DOWNLOADS := never
+export DBT_SEND_ANONYMOUS_USAGE_STATS := false
+# Without .pyc files every start of dbt and of ours takes two to three times as long.
+unexport VIRTUAL_ENV PYTHONDONTWRITEBYTECODE PYTHONPATH PYTHONHOME
+
+.PHONY: help demo test check format lint types contracts bench fixtures lock clean
+
+help: ## what can be made here
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: $(V)/dev.ok ## four mornings of the Greenery shop on real dbt and an embedded DuckDB
+	@$(BIN)/python dbt/demo.py
+
+test: $(V)/dev.ok ## all tests: recorded dbt runs, and one live one
+	$(BIN)/pytest -q -rs
+
+check: format lint types contracts test ## everything that CI runs
+format: $(V)/dev.ok
+	$(BIN)/ruff format --check .
+lint: $(V)/dev.ok
+	$(BIN)/ruff check .
+types: $(V)/dev.ok
+	$(BIN)/mypy
+contracts: $(V)/dev.ok
+	$(BIN)/lint-imports --no-cache
+
+bench: $(V)/dev.ok ## time the ingest of 10,000 models and 30,000 tests against its bounds
+	$(BIN)/python benchmarks/run.py
+
+fixtures: $(V)/dev.ok ## record the tests' dbt runs anew
+	$(BIN)/python tests/record_fixtures.py
+
+clean: ## remove what was made here, environments too
+	rm -rf $(V) .demo .dbt_observe build dist benchmarks/.data .pytest_cache .ruff_cache .mypy_cache .hypothesis
+
+# Environments: uv comes by hash from $(R)/uv.txt and syncs each of them to its lock.
+$(UV): $(R)/uv.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "dbt-observability needs Python 3.11 or later; say which: make PYTHON=/path/to/python3.11")'
+	@$(PYTHON) -m venv --clear $(V)/tools
+	@$(V)/tools/bin/pip install -q --disable-pip-version-check --no-deps --require-hashes --only-binary :all: -r $<
+	@touch $@
+$(V)/%.ok: $(R)/%.txt pyproject.toml $(UV)
+	@echo "setting up $(V)/$* from $<" >&2
+	@[ -x $(V)/$*/bin/python ] || $(PYTHON) -m venv --without-pip $(V)/$*
+	@$(UV) pip sync -q --compile-bytecode --require-hashes --no-build --python $(V)/$*/bin/python $<
+	@$(UV) pip install -q --no-deps --no-build-isolation --offline --python $(V)/$*/bin/python -e .
+	@touch $@
+
+LOCK = $(UV) pip compile -q --universal --generate-hashes --no-emit-index-url --custom-compile-command 'make lock' $(UPGRADE) --python-version 3.11
+lock: $(UV) ## compile the locks anew (UPGRADE=--upgrade for newer versions)
+	$(LOCK) $(R)/core.in $(R)/dev.in -o $(R)/dev.txt
+	$(LOCK) -c $(R)/dev.txt $(R)/core.in -o $(R)/core.txt
+	$(LOCK) $(R)/uv.in -o $(R)/uv.txt
+	! grep -nE '://|index-url' $(R)/*.txt

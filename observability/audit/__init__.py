@@ -1,0 +1,1 @@
+"""What is stored: the tables, how dbt's records become their rows, and the views over them."""

@@ -1,0 +1,186 @@
+"""Incident → message, as plain data: what broke, who is hurt, the evidence, where, what to do next."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from observability.alerts.incidents import Exposure, Failure, Incident, Kind, Severity
+
+_SHOWN = 5
+"""How many names a line lists before it says how many more there are."""
+
+
+@dataclass(frozen=True)
+class Message:
+    """One message: a headline, and labelled lines in the order in which they are read."""
+
+    severity: Severity
+    headline: str
+    lines: tuple[tuple[str, str], ...]
+    subject: str
+    kind: Kind
+
+
+def build_message(incident: Incident, now: datetime) -> Message:
+    """The message that tells an incident as it is at `now`. Under ten lines."""
+    lines = [
+        ("Hurts", _hurts(incident.exposures)),
+        ("Why", _evidence(incident)),
+        ("File", next((failure.original_file_path for failure in incident.failures if failure.original_file_path), "")),
+        ("Blocks", _listing([_short(node) for node in incident.blocked], "skipped and not rebuilt")),
+        ("Also", _listing([_short(node) for node in incident.folded], "failing below it")),
+        ("Since", _since(incident, now)),
+        ("Owner", incident.owner or ""),
+        ("Runbook", incident.runbook or ""),
+        ("Log", incident.log_url or ""),
+        ("Next", _next(incident)),
+    ]
+    return Message(
+        severity=incident.severity,
+        headline=_HEADLINES[incident.kind](incident),
+        lines=tuple((label, text) for label, text in lines if text),
+        subject=incident.subject,
+        kind=incident.kind,
+    )
+
+
+def _where(incident: Incident) -> str:
+    return " / ".join(part for part in (incident.project_name, incident.environment) if part)
+
+
+def _node_error(incident: Incident) -> str:
+    kind = incident.subject.partition(".")[0]
+    verb = "was interrupted" if incident.failures[0].status == "interrupted" else "failed"
+    return f"{kind} {incident.name} {verb} in {_where(incident)}"
+
+
+def _test_failure(incident: Incident) -> str:
+    failing = [failure for failure in incident.failures if failure.outcome == "failure"]
+    shown = failing or incident.failures
+    verb = "fail" if failing else "warn"
+    if len(shown) == 1:
+        return f"test {shown[0].test_name or shown[0].name} {verb}s on {incident.name} in {_where(incident)}"
+    return f"{len(shown)} tests {verb} on {incident.name} in {_where(incident)}"
+
+
+def _source_stale(incident: Incident) -> str:
+    if incident.age_seconds is None:
+        return f"source {incident.name} holds no rows in {_where(incident)}"
+    return f"source {incident.name} is {duration(incident.age_seconds)} old in {_where(incident)}"
+
+
+def _freshness_runtime_error(incident: Incident) -> str:
+    return f"the freshness of source {incident.name} could not be checked in {_where(incident)}"
+
+
+def _run_interrupted(incident: Incident) -> str:
+    return f"{incident.name} was interrupted in {_where(incident)}"
+
+
+def _run_failed(incident: Incident) -> str:
+    return f"{incident.name} ended before it ran a node in {_where(incident)}"
+
+
+_HEADLINES: dict[Kind, Callable[[Incident], str]] = {
+    Kind.NODE_ERROR: _node_error,
+    Kind.TEST_FAILURE: _test_failure,
+    Kind.SOURCE_STALE: _source_stale,
+    Kind.FRESHNESS_RUNTIME_ERROR: _freshness_runtime_error,
+    Kind.RUN_INTERRUPTED: _run_interrupted,
+    Kind.RUN_FAILED: _run_failed,
+}
+
+
+def _hurts(exposures: Sequence[Exposure]) -> str:
+    told = []
+    for exposure in exposures:
+        facts = ("critical" if exposure.critical else "", exposure.risk.value, exposure.owner or "")
+        told.append(f"{exposure.name} ({', '.join(filter(None, facts))})")
+    return _listing(told, "exposure" if len(exposures) == 1 else "exposures")
+
+
+def _evidence(incident: Incident) -> str:
+    if incident.kind is Kind.SOURCE_STALE:
+        parts = [
+            f"newest row {duration(incident.age_seconds)} ago" if incident.age_seconds is not None else "",
+            f"warns after {duration(incident.warn_after_seconds)}" if incident.warn_after_seconds else "",
+            f"error after {duration(incident.error_after_seconds)}" if incident.error_after_seconds else "",
+        ]
+        return ", ".join(filter(None, parts))
+    if incident.kind is Kind.TEST_FAILURE:
+        return _listing([_test(failure) for failure in incident.failures], "", separator="; ")
+    if incident.kind is Kind.RUN_INTERRUPTED:
+        at = _listing([failure.name for failure in incident.failures[1:]], "")
+        return error_line(incident.failures[0].message) or (f"dbt ended while it was at {at}" if at else "")
+    return error_line(incident.failures[0].message)
+
+
+def _test(failure: Failure) -> str:
+    name = (
+        f"{failure.test_name} of {failure.column_name}" if failure.test_name and failure.column_name else failure.name
+    )
+    if failure.status in {"fail", "warn"} and failure.failures:
+        rows = "row" if failure.failures == 1 else "rows"
+        return f"{failure.failures:,} {rows} broke {name}"
+    return f"{name}: {error_line(failure.message) or failure.status}"
+
+
+def error_line(message: str | None) -> str:
+    """The line of dbt's message that says what is wrong; the first only says where, which is told anyway."""
+    lines = [line.strip() for line in (message or "").splitlines() if line.strip()]
+    if len(lines) > 1 and " Error in " in f" {lines[0]}":
+        lines = lines[1:]
+    return _cut(lines[0], 200) if lines else ""
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[: length - 1]}… ({len(text) - length + 1} more characters)"
+
+
+def _since(incident: Incident, now: datetime) -> str:
+    parts = [f"{incident.since:%Y-%m-%d %H:%M} UTC ({duration((now - incident.since).total_seconds())} ago)"]
+    runs = incident.bad_runs
+    parts.append("first time seen" if runs == 1 else f"seen {runs} times")
+    parts.append(f"last well {incident.last_good_at:%Y-%m-%d %H:%M}" if incident.last_good_at else "never seen well")
+    if incident.command:
+        parts.append(f"dbt {incident.command}")
+    if incident.dag_run_id:
+        parts.append(incident.dag_run_id)
+    return ", ".join(parts)
+
+
+def _next(incident: Incident) -> str:
+    if incident.kind in {Kind.RUN_INTERRUPTED, Kind.RUN_FAILED}:
+        return f"dbt {incident.command}" if incident.command else ""
+    if incident.kind is Kind.SOURCE_STALE:
+        return f"see what loads {incident.name}"
+    if incident.kind is Kind.FRESHNESS_RUNTIME_ERROR:
+        return f"dbt source freshness --select source:{incident.name}"
+    return f"dbt build --select {incident.name}+"
+
+
+def _short(unique_id: str) -> str:
+    parts = unique_id.split(".")
+    return (
+        ".".join(parts[2:3]) if parts[0] in {"test", "model", "snapshot", "seed"} else ".".join(parts[2:]) or unique_id
+    )
+
+
+def _listing(names: Sequence[str], what: str, *, separator: str = ", ") -> str:
+    """Some names, how many more there are, and of what; empty for none."""
+    if not names:
+        return ""
+    more = len(names) - _SHOWN
+    shown = separator.join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
+    return f"{len(names)} {what}: {shown}" if what else shown
+
+
+def duration(seconds: float | None) -> str:
+    """A length of time as people say it: 3 h 20 min, 2 d 4 h."""
+    whole = int(timedelta(seconds=seconds or 0).total_seconds())
+    days, rest = divmod(max(whole, 0), 86_400)
+    hours, rest = divmod(rest, 3_600)
+    minutes, left = divmod(rest, 60)
+    parts = [(days, "d"), (hours, "h"), (minutes, "min"), (left, "s")]
+    shown = [f"{count} {unit}" for count, unit in parts if count][:2]
+    return " ".join(shown) or "0 s"

@@ -1,0 +1,386 @@
+"""Puts the parts together: files → records → rows → store. The only place where that happens."""
+
+import gc
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from uuid import uuid4
+
+from observability.alerts import queries
+from observability.alerts.incidents import Incident, Situation, find_incidents
+from observability.alerts.message import Message, build_message
+from observability.artifacts.conformance import Deviation, Verdict, deviations, judge
+from observability.artifacts.json_file import open_json_file, schema_of
+from observability.artifacts.kinds import Artifact, parse_schema_url
+from observability.artifacts.reader import ARTIFACTS, StepFiles, StepRecord, find_files, find_steps, read_record
+from observability.artifacts.step import Step
+from observability.audit.build import BuildOptions, Load, build_load
+from observability.audit.nodes import Project, build_project
+from observability.audit.redaction import Redaction
+from observability.audit.tables import ROW_VERSION
+from observability.config import Settings, load_settings
+from observability.errors import ConfigError, ObserveError, UnreadableArtifact, UnsupportedArtifact
+from observability.runner import NotStartedError, exit_status, linkage_from_environment, run_step
+from observability.stores.base import Store, StoredLoad, open_store
+
+Progress = Callable[[int, int, Path], None]
+"""Called before each step is read: how many are done, how many there are, and which one is next."""
+
+
+class LoadStatus(StrEnum):
+    """What became of a step's folder."""
+
+    LOADED = "loaded"
+    UNCHANGED = "unchanged"
+    STALE = "stale"
+    EMPTY = "empty"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadReport:
+    """What became of one step's folder. `rows` are those written, by table."""
+
+    folder: Path
+    status: LoadStatus
+    invocation_id: str | None = None
+    load_id: str | None = None
+    command: str | None = None
+    outcome: str | None = None
+    rows: dict[str, int] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class IngestReport:
+    """What became of every step. Errors do not keep other steps from being loaded."""
+
+    loads: tuple[LoadReport, ...]
+    errors: tuple[ObserveError, ...]
+
+
+def ingest(
+    targets: Sequence[str | Path],
+    settings: Settings,
+    *,
+    step: Step | None = None,
+    started_after: datetime | None = None,
+    alertable: bool = True,
+    progress: Progress | None = None,
+) -> IngestReport:
+    """Load the dbt steps below the targets, each exactly once, and say what became of each.
+
+    `step` is what the caller knows of them: an exit code or a command can be given for one step only. Raises
+    ConfigError for contradictory arguments and StoreError where the store cannot be used; what is wrong with one
+    step's files is in the report.
+    """
+    folders = [folder for target in targets for folder in find_steps(Path(target))]
+    given = step or Step()
+    if len(folders) > 1 and (given.exit_code is not None or given.command is not None):
+        raise ConfigError(
+            f"an exit code or a command tells of one step, and there are {len(folders)}",
+            where=", ".join(str(target) for target in targets),
+            next_step="load that step's folder by itself, or leave both out where observe.json says them",
+        )
+    ingestion = _Ingestion(settings, given, started_after, alertable)
+    with _paused_gc():
+        return ingestion.run(folders, progress or (lambda *_: None))
+
+
+class _Ingestion:
+    def __init__(self, settings: Settings, given: Step, started_after: datetime | None, alertable: bool) -> None:
+        self._settings = settings
+        self._store: Store = open_store(settings.store, lock_timeout_seconds=settings.lock_timeout_seconds)
+        self._given = given
+        self._started_after = started_after
+        redaction = Redaction(settings.redaction.patterns, settings.redaction.allow)
+        self._options = BuildOptions(
+            redaction=redaction,
+            environment=settings.environment,
+            alertable=alertable,
+            compiled_code=settings.storage.compiled_code,
+        )
+
+    def run(self, folders: Sequence[Path], progress: Progress) -> IngestReport:
+        reports: list[LoadReport] = []
+        errors: list[ObserveError] = []
+        found: list[StepFiles] = []
+        for folder in folders:
+            try:
+                found.append(find_files(folder, self._given, self._started_after))
+            except ObserveError as error:
+                errors.append(error)
+        found.sort(key=lambda files: (files.step.started_at is not None, files.step.started_at, files.folder))
+        stored = self._store.find_loads([files.content_hash(ROW_VERSION) for files in found if not files.empty])
+        for done, files in enumerate(found):
+            progress(done, len(found), files.folder)
+            known = None if files.empty else stored.get(files.content_hash(ROW_VERSION))
+            try:
+                reports.append(_unchanged(files, known) if known else self._load(files))
+            except ObserveError as error:
+                errors.append(error)
+        return IngestReport(tuple(reports), tuple(errors))
+
+    def _load(self, files: StepFiles) -> LoadReport:
+        if files.empty:
+            return LoadReport(
+                folder=files.folder,
+                status=LoadStatus.EMPTY,
+                warnings=("there is no file of dbt's here, and nothing was said of a step that left none",),
+            )
+        record = read_record(files)
+        if _only_stale(record):
+            return LoadReport(
+                folder=files.folder, status=LoadStatus.STALE, command=record.command.name, warnings=record.warnings
+            )
+        load = self._build(record)
+        (committed,) = self._store.commit([load])
+        if committed.unchanged:
+            return _unchanged(files, committed.unchanged)
+        return LoadReport(
+            folder=files.folder,
+            status=LoadStatus.LOADED,
+            invocation_id=load.invocation.invocation_id,
+            load_id=load.load_id,
+            command=load.invocation.command,
+            outcome=load.invocation.outcome,
+            rows=dict(committed.rows),
+            warnings=tuple(load.warnings),
+        )
+
+    def _build(self, record: StepRecord) -> Load:
+        project: Project | None = None
+        new = False
+        if record.manifest is not None:
+            project = build_project(record.manifest, record.started_at.date())
+            new = not self._store.known_states([project.manifest_id], [])
+        verdict = judge_record(
+            record, new_manifest=new, max_bytes=self._settings.storage.conformance_manifest_max_bytes
+        )
+        return build_load(record, self._options, verdict, project)
+
+
+def _unchanged(files: StepFiles, stored: StoredLoad) -> LoadReport:
+    return LoadReport(
+        folder=files.folder,
+        status=LoadStatus.UNCHANGED,
+        invocation_id=stored.invocation_id,
+        load_id=stored.load_id,
+        command=stored.command,
+        outcome=stored.outcome,
+    )
+
+
+def _only_stale(record: StepRecord) -> bool:
+    """Everything that lies there is an earlier step's, and nobody said that a later one ended."""
+    step = record.files.step
+    return bool(record.stale) and not record.used and record.events is None and step.exit_code is None
+
+
+def judge_record(record: StepRecord, *, new_manifest: bool, max_bytes: int) -> Verdict:
+    """The schema judge's verdict on the files that a step rests on: false where any deviates, null where not judged."""
+    verdicts: list[tuple[str, Verdict]] = []
+    for name in record.used:
+        file = record.files.files[name]
+        metadata = _metadata_of(record, name)
+        url = (metadata or "") if metadata else ""
+        kind = parse_schema_url(url)
+        if kind is None:
+            continue
+        if kind[0] is Artifact.MANIFEST:
+            if not new_manifest:
+                continue
+            verdicts.append((name, judge(kind[0], file.document, url, max_bytes=max_bytes)))
+        else:
+            verdicts.append((name, judge(kind[0], file.document, url)))
+    return combine(verdicts)
+
+
+def _metadata_of(record: StepRecord, name: str) -> str | None:
+    by_name = {"manifest.json": record.manifest, "run_results.json": record.run_results}
+    artifact = by_name.get(name, record.sources)
+    return artifact.metadata.dbt_schema_version if artifact and artifact.metadata else None
+
+
+def combine(verdicts: Sequence[tuple[str, Verdict]]) -> Verdict:
+    """One verdict of several: a deviation anywhere is one; what was not judged is said."""
+    told = "; ".join(f"{name}: {verdict.error}" for name, verdict in verdicts if verdict.error) or None
+    judged = [verdict.conforms for _, verdict in verdicts if verdict.conforms is not None]
+    if not judged:
+        return Verdict(None, told)
+    if not all(judged):
+        return Verdict(False, told)
+    complete = len(judged) == len(verdicts)
+    return Verdict(True if complete else None, told)
+
+
+def run(
+    command: Sequence[str], *, overrides: Mapping[str, object], will_retry: bool = False, alertable: bool = True
+) -> tuple[int, list[str]]:
+    """Run dbt, load what it leaves, and give the exit status for our own process with what there is to say to people.
+
+    Whatever happens to us, the status is dbt's: a fault of ours is one of the messages, and dbt's files are kept.
+    """
+    messages: list[str] = []
+    settings: Settings | None = None
+    try:
+        settings = load_settings(**overrides)
+    except ObserveError as error:
+        messages.append(f"dbt runs, and is not loaded: {error}")
+    artifacts = settings.artifacts_dir if settings else Path(".dbt_observe/artifacts")
+    folder = artifacts / f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid4().hex[:8]}"
+    step = Step(
+        environment=settings.environment if settings else None,
+        will_retry=will_retry,
+        **linkage_from_environment(os.environ),
+    )
+    try:
+        attempt = run_step(command, folder, step)
+    except NotStartedError as error:
+        attempt = error.attempt
+        messages.append(str(error))
+    code = exit_status(attempt.step.exit_code or 0)
+    messages += attempt.warnings
+    if settings is None or attempt.folder is None:
+        return code, messages
+    try:
+        messages += _load_attempt(attempt.folder, settings, alertable=alertable)
+    except Exception as error:  # noqa: BLE001 - the border where our own faults must not become dbt's
+        messages.append(f"{error}\n  kept:  {attempt.folder} (load it with: dbt-observe ingest {attempt.folder})")
+    return code, messages
+
+
+def _load_attempt(folder: Path, settings: Settings, *, alertable: bool) -> list[str]:
+    report = ingest([folder], settings, alertable=alertable)
+    if report.errors:
+        raise report.errors[0]
+    (load,) = report.loads
+    told = [f"{load.command or 'dbt'}: {load.outcome}; {_counted(load.rows)} stored in {settings.store}"]
+    told += [f"warning: {warning}" for warning in load.warnings]
+    _prune(settings.artifacts_dir, settings.artifacts_kept)
+    return told
+
+
+def _counted(rows: Mapping[str, int]) -> str:
+    counts = [f"{count:,} {name}" for name, count in rows.items() if count and name != "invocations"]
+    return ", ".join(counts) or "no rows"
+
+
+def _prune(artifacts: Path, kept: int) -> None:
+    """Remove the oldest attempts that are loaded; their names begin with their start."""
+    attempts = sorted(path for path in artifacts.iterdir() if re.fullmatch(r"\d{8}T\d{6}-[0-9a-f]{8}", path.name))
+    for path in attempts[: max(len(attempts) - kept, 0)]:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+@dataclass(frozen=True)
+class Status:
+    """What runs and what is wrong, as of a moment."""
+
+    as_of: datetime
+    steps: tuple[dict[str, object], ...]
+    incidents: tuple[Incident, ...]
+
+
+def current_status(settings: Settings, now: datetime) -> Status:
+    """The last step of each command and every open incident. Raises StoreError where there is no store yet."""
+    store = open_store(settings.store, lock_timeout_seconds=settings.lock_timeout_seconds)
+    situation = _situation(store, now)
+    return Status(now, tuple(dict(step) for step in situation.steps), tuple(find_incidents(situation)))
+
+
+def _situation(store: Store, now: datetime) -> Situation:
+    return Situation(
+        steps=store.query(queries.STEPS).to_pylist(),
+        states=store.query(queries.STATES, {"now": now}).to_pylist(),
+        exposures=store.query(queries.EXPOSURES, {"now": now}).to_pylist(),
+        runbooks=store.query(queries.RUNBOOKS).to_pylist(),
+    )
+
+
+def current_messages(settings: Settings, now: datetime) -> list[Message]:
+    """The message of each open incident, the worst first."""
+    return [build_message(incident, now) for incident in current_status(settings, now).incidents]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The judge's findings on one file; `reason` says why there are none."""
+
+    path: Path
+    schema: str | None
+    deviations: tuple[Deviation, ...] = ()
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Validation:
+    """The judge's findings on every file."""
+
+    files: tuple[Judged, ...]
+    errors: tuple[ObserveError, ...]
+
+    @property
+    def deviates(self) -> bool:
+        """Whether any file keeps not to its schema."""
+        return any(file.deviations for file in self.files)
+
+
+def validate(targets: Sequence[str | Path]) -> Validation:
+    """Hold every artifact below the targets against the schema that it names, in full."""
+    files: list[Judged] = []
+    errors: list[ObserveError] = []
+    for path in _artifacts(targets):
+        try:
+            files.append(_judge_file(path))
+        except ObserveError as error:
+            errors.append(error)
+    if not files and not errors:
+        errors.append(
+            UnreadableArtifact(
+                "there is no artifact of dbt's",
+                where=", ".join(str(target) for target in targets),
+                next_step=f"give a folder that holds {', '.join(ARTIFACTS)}, or such a file",
+            )
+        )
+    return Validation(tuple(files), tuple(errors))
+
+
+def _artifacts(targets: Sequence[str | Path]) -> Iterator[Path]:
+    for target in map(Path, targets):
+        if target.is_dir():
+            for folder in find_steps(target):
+                yield from (folder / name for name in ARTIFACTS if (folder / name).is_file())
+        else:
+            yield target
+
+
+def _judge_file(path: Path) -> Judged:
+    file = open_json_file(path)
+    url = schema_of(file)
+    kind = parse_schema_url(url)
+    if kind is None:
+        raise UnreadableArtifact(
+            f"{url} is no schema that is read", where=str(path), next_step=f"give one of {', '.join(ARTIFACTS)}"
+        )
+    try:
+        return Judged(path, url, tuple(deviations(kind[0], file.document, url)))
+    except UnsupportedArtifact as error:
+        return Judged(path, url, reason=error.what)
+
+
+@contextmanager
+def _paused_gc() -> Iterator[None]:
+    """Decoding makes many objects and no cycles: the collector would only walk over them again and again."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()

@@ -1,0 +1,300 @@
+"""The embedded store: one DuckDB file.
+
+DuckDB lets one process at a time into a file, readers too. So everybody takes a lock beside the file first, stays
+short, and waits for the others for a bounded time.
+"""
+
+import json
+import os
+import socket
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import duckdb
+from filelock import FileLock, Timeout
+
+from observability.audit.arrow import fact_tables, invocation_table, lineage_table, node_table
+from observability.audit.build import Load
+from observability.audit.schema import TABLES, Table
+from observability.audit.views import to_duckdb, views
+from observability.errors import StoreBusy, StoreError, StoreSchemaError
+from observability.stores.base import Committed, StoredLoad
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+SCHEMA_VERSION = 1
+"""Raised whenever tables or views change, so that a file made before is brought up to date."""
+_MARK = "dbt-observability schema_version="
+
+
+class DuckDBStore:
+    """An audit store in a DuckDB file. The constructor touches nothing."""
+
+    def __init__(self, path: str | Path, *, lock_timeout_seconds: float = 60.0) -> None:
+        self.path = Path(path)
+        self.url = f"duckdb:///{path}"
+        self._timeout = lock_timeout_seconds
+        self._holder = self.path.with_name(f"{self.path.name}.holder")
+
+    def find_loads(self, content_hashes: Collection[str]) -> dict[str, StoredLoad]:
+        """The committed loads that have one of these contents, by content hash."""
+        if not self.path.exists():
+            return {}
+        with self._locked() as deadline, self._connected(deadline, read_only=True) as connection:
+            return _find_loads(connection, content_hashes)
+
+    def known_states(self, manifest_ids: Collection[str], lineage_ids: Collection[str]) -> set[str]:
+        """Those of these ids whose rows a committed load has stored."""
+        if not self.path.exists():
+            return set()
+        with self._locked() as deadline, self._connected(deadline, read_only=True) as connection:
+            return _known_states(connection, [*manifest_ids, *lineage_ids])
+
+    def commit(self, loads: Sequence[Load]) -> list[Committed]:
+        """Store loads in one transaction, each content once."""
+        prepared = [_Prepared(load, self.known_states(*_states(load))) for load in loads]
+        with self._locked() as deadline:
+            self._create()
+            with self._connected(deadline) as connection:
+                _migrate(connection, self.path)
+                connection.begin()
+                committed = [one.append_to(connection) for one in prepared]
+                connection.commit()
+                return committed
+
+    def query(self, sql: str, parameters: Mapping[str, object] | None = None) -> "pa.Table":
+        """Run a query over the views and close the file again."""
+        if not self.path.exists():
+            raise StoreError(
+                "there is no audit store yet",
+                where=str(self.path),
+                next_step="load a dbt step first: dbt-observe ingest TARGET, or dbt-observe run -- dbt build; or name "
+                "another store with --store",
+            )
+        statement = to_duckdb(sql.replace("{main}", "main"))
+        with self._locked() as deadline, self._connected(deadline, read_only=True) as connection:
+            _refuse_strangers(connection, self.path)
+            return connection.sql(statement, params=parameters).to_arrow_table()
+
+    @contextmanager
+    def _locked(self) -> Iterator[float]:
+        """Hold the lock beside the file; gives the moment until which to go on trying."""
+        deadline = time.monotonic() + self._timeout
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(f"{self.path}.lock", timeout=self._timeout):
+                self._holder.write_text(_myself(), encoding="utf-8")
+                try:
+                    yield deadline
+                finally:
+                    self._holder.unlink(missing_ok=True)
+        except Timeout as error:
+            raise StoreBusy(
+                f"another process has held the audit store for {self._timeout:g} s: {self._read_holder()}",
+                where=str(self.path),
+                next_step="try again when it is done, or wait longer: DBT_OBSERVE_LOCK_TIMEOUT_SECONDS",
+            ) from error
+        except OSError as error:
+            raise StoreError(
+                f"the audit store cannot be used: {error}",
+                where=str(self.path),
+                next_step="check its folder's permissions",
+            ) from error
+
+    def _read_holder(self) -> str:
+        try:
+            holder = json.loads(self._holder.read_text(encoding="utf-8"))
+            return f"process {holder['pid']} on {holder['host']}, since {holder['since']}"
+        except (OSError, ValueError, KeyError, TypeError):
+            return "it did not say which"
+
+    @contextmanager
+    def _connected(self, deadline: float, *, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Open the file, and put DuckDB's errors into ours."""
+        connection = _connect(self.path, deadline, read_only=read_only)
+        try:
+            connection.execute("SET TimeZone = 'UTC'").fetchall()
+            yield connection
+        except duckdb.Error as error:
+            raise _map(error, self.path) from error
+        finally:
+            connection.close()
+
+    def _create(self) -> None:
+        """Make a new file with its tables and views, whole before anybody sees it."""
+        if self.path.exists():
+            return
+        partial = self.path.with_name(f"{self.path.name}.{os.getpid()}.partial")
+        partial.unlink(missing_ok=True)
+        try:
+            with duckdb.connect(str(partial)) as connection:
+                _create_objects(connection)
+            partial.replace(self.path)
+        except duckdb.Error as error:
+            raise _map(error, self.path) from error
+        finally:
+            partial.unlink(missing_ok=True)
+            Path(f"{partial}.wal").unlink(missing_ok=True)
+
+
+class _Prepared:
+    """A load with its rows already in Arrow, so that the transaction is short."""
+
+    def __init__(self, load: Load, known: set[str]) -> None:
+        self._load = load
+        self._facts = fact_tables(load)
+        self._states: dict[str, tuple[str, pa.Table]] = {}
+        project = load.project
+        if project and project.manifest_id not in known:
+            self._states["nodes"] = (project.manifest_id, node_table(load, project))
+        if project and project.lineage_id not in known:
+            self._states["exposure_ancestors"] = (project.lineage_id, lineage_table(load, project))
+
+    def append_to(self, connection: duckdb.DuckDBPyConnection) -> Committed:
+        content_hash = self._load.invocation.content_hash
+        found = _find_loads(connection, [content_hash])
+        if found:
+            return Committed(self._load.load_id, unchanged=found[content_hash])
+        tables = dict(self._facts)
+        known = _known_states(connection, [state for state, _ in self._states.values()])
+        tables |= {name: table for name, (state, table) in self._states.items() if state not in known}
+        counts = {name: tables[name].num_rows if name in tables else 0 for name in _WRITTEN}
+        tables["invocations"] = invocation_table(self._load, counts)
+        for name, table in tables.items():
+            connection.register("incoming", table)
+            connection.execute(f"INSERT INTO raw.{name} BY NAME SELECT * FROM incoming")  # noqa: S608 - our own names
+            connection.unregister("incoming")
+        return Committed(self._load.load_id, {"invocations": 1, **counts})
+
+
+_WRITTEN = ("nodes", "exposure_ancestors", "run_results", "source_freshness")
+
+
+def _states(load: Load) -> tuple[list[str], list[str]]:
+    return ([load.project.manifest_id], [load.project.lineage_id]) if load.project else ([], [])
+
+
+def _find_loads(connection: duckdb.DuckDBPyConnection, content_hashes: Collection[str]) -> dict[str, StoredLoad]:
+    rows = connection.execute(
+        "SELECT content_hash, load_id, invocation_id, command, outcome FROM raw.invocations"
+        " WHERE content_hash IN (SELECT unnest(?::VARCHAR[])) ORDER BY load_id DESC",
+        [list(content_hashes)],
+    ).fetchall()
+    return {content_hash: StoredLoad(*load) for content_hash, *load in rows}
+
+
+def _known_states(connection: duckdb.DuckDBPyConnection, ids: Sequence[str]) -> set[str]:
+    rows = connection.execute(
+        "SELECT manifest_id FROM raw.invocations WHERE manifest_id IN (SELECT unnest($ids::VARCHAR[]))"
+        " UNION SELECT lineage_id FROM raw.invocations WHERE lineage_id IN (SELECT unnest($ids::VARCHAR[]))",
+        {"ids": list(ids)},
+    ).fetchall()
+    return {row[0] for row in rows}
+
+
+def _connect(path: Path, deadline: float, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+    """Open the file, waiting for one who has it open without our lock (a DuckDB shell, say)."""
+    while True:
+        try:
+            return duckdb.connect(str(path), read_only=read_only)
+        except duckdb.IOException as error:
+            if "lock" not in str(error).lower():
+                raise _map(error, path) from error
+            if time.monotonic() > deadline:
+                raise StoreBusy(
+                    f"another program has the audit store open: {_first_line(error)}",
+                    where=str(path),
+                    next_step="close it there; a reader that stays connected should open a copy",
+                ) from error
+        except duckdb.Error as error:
+            raise _map(error, path) from error
+        time.sleep(0.05)
+
+
+def _create_objects(connection: duckdb.DuckDBPyConnection) -> None:
+    connection.execute("SET TimeZone = 'UTC'")
+    connection.begin()
+    connection.execute("CREATE SCHEMA IF NOT EXISTS raw")
+    for table in TABLES.values():
+        connection.execute(table_ddl(table))
+        existing = _columns(connection, table.name)
+        for column in table.columns:
+            if column.name not in existing:
+                connection.execute(f'ALTER TABLE raw.{table.name} ADD COLUMN "{column.name}" {column.duckdb_type}')
+    for view in views():
+        query = to_duckdb(view.sql(raw="raw", main="main"))
+        connection.execute(f"CREATE OR REPLACE VIEW main.{view.name} AS {query}")
+        connection.execute(f"COMMENT ON VIEW main.{view.name} IS '{view.description.replace(chr(39), chr(39) * 2)}'")
+    connection.execute(f"COMMENT ON TABLE raw.invocations IS '{_MARK}{SCHEMA_VERSION}'")
+    connection.commit()
+
+
+def table_ddl(table: Table) -> str:
+    """CREATE TABLE for one of our tables."""
+    columns = ",\n  ".join(
+        f'"{column.name}" {column.duckdb_type}{"" if column.nullable else " NOT NULL"}' for column in table.columns
+    )
+    return f"CREATE TABLE IF NOT EXISTS raw.{table.name} (\n  {columns}\n)"
+
+
+def _columns(connection: duckdb.DuckDBPyConnection, table: str) -> set[str]:
+    rows = connection.execute(
+        "SELECT column_name FROM duckdb_columns() WHERE schema_name = 'raw' AND table_name = ?", [table]
+    ).fetchall()
+    return {row[0] for row in rows}
+
+
+def _version(connection: duckdb.DuckDBPyConnection) -> int | None:
+    """The schema version of a file of ours; None for another's."""
+    row = connection.execute(
+        "SELECT comment FROM duckdb_tables() WHERE schema_name = 'raw' AND table_name = 'invocations'"
+    ).fetchone()
+    mark = str(row[0] or "") if row else ""
+    return int(mark.removeprefix(_MARK)) if mark.startswith(_MARK) else None
+
+
+def _refuse_strangers(connection: duckdb.DuckDBPyConnection, path: Path) -> int:
+    version = _version(connection)
+    if version is None:
+        raise StoreSchemaError(
+            "this DuckDB file is not an audit store",
+            where=str(path),
+            next_step="give the audit store a file of its own: dbt's warehouse must not be the same file, because "
+            "DuckDB lets only one process into it",
+        )
+    return version
+
+
+def _migrate(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """Bring an older file up to date. A newer one is left as it is: what it has more, we do not fill."""
+    if _refuse_strangers(connection, path) < SCHEMA_VERSION:
+        _create_objects(connection)
+
+
+def _map(error: duckdb.Error, path: Path) -> StoreError:
+    if isinstance(error, duckdb.CatalogException | duckdb.BinderException):
+        return StoreSchemaError(
+            f"the audit store's tables are not as expected: {_first_line(error)}",
+            where=str(path),
+            next_step="give the audit store a file of its own, or restore the file that dbt-observe made",
+        )
+    return StoreError(
+        f"DuckDB cannot use the audit store: {_first_line(error)}",
+        where=str(path),
+        next_step="check that it is a DuckDB file and that the disk has room; a load that failed left nothing behind "
+        "and can be repeated",
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]
+
+
+def _myself() -> str:
+    since = datetime.now(UTC).isoformat(timespec="seconds")
+    return json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": since})

@@ -1,0 +1,408 @@
+import os
+import re
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel, ValidationError
+
+from observability.config import RedactionSettings, Settings, StorageSettings, describe_settings, load_settings
+from observability.errors import ConfigError
+
+DEFAULTS = {
+    "store": "duckdb:///.dbt_observe/audit.duckdb",
+    "environment": None,
+    "artifacts_dir": Path(".dbt_observe/artifacts"),
+    "lock_timeout_seconds": 60.0,
+    "artifacts_kept": 10,
+    "redaction": {
+        "patterns": ("token", "password", "passwd", "secret", "key", "credential", "private"),
+        "allow": (),
+    },
+    "storage": {"compiled_code": "failures", "conformance_manifest_max_bytes": 20_000_000},
+}
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty git checkout, which is the current directory, and no variables of ours."""
+    for name in [name for name in os.environ if name.upper().startswith("DBT_OBSERVE_")]:
+        monkeypatch.delenv(name)
+    root = tmp_path / "project"
+    (root / ".git").mkdir(parents=True)
+    monkeypatch.chdir(root)
+    return root
+
+
+def error_of(**overrides: object) -> tuple[str, str, str]:
+    with pytest.raises(ConfigError) as caught:
+        load_settings(**overrides)
+    # pydantic's error shows the values, and a traceback shows the cause.
+    assert caught.value.__cause__ is None or not isinstance(caught.value.__cause__, ValidationError)
+    assert caught.value.__suppress_context__ or not isinstance(caught.value.__context__, ValidationError)
+    return caught.value.what, caught.value.where, caught.value.next_step
+
+
+def test_without_any_settings_the_defaults_hold() -> None:
+    assert load_settings().model_dump() == DEFAULTS
+
+
+def test_settings_cannot_be_changed() -> None:
+    settings = load_settings()
+    with pytest.raises(ValidationError):
+        settings.store = "duckdb:///other.duckdb"
+    with pytest.raises(ValidationError):
+        settings.storage.compiled_code = "all"
+
+
+def test_arguments_beat_environment_beats_own_file_beats_pyproject_beats_defaults(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project / "pyproject.toml").write_text(
+        """
+        [project]
+        name = "shop"
+        [tool.dbt-observe]
+        store = "pyproject"
+        environment = "pyproject"
+        artifacts_dir = "pyproject"
+        artifacts_kept = 3
+        [tool.dbt-observe.storage]
+        compiled_code = "all"
+        conformance_manifest_max_bytes = 1
+        """
+    )
+    (project / "dbt_observe.toml").write_text(
+        """
+        store = "file"
+        environment = "file"
+        artifacts_dir = "file"
+        storage.conformance_manifest_max_bytes = 2
+        """
+    )
+    monkeypatch.setenv("DBT_OBSERVE_STORE", "variable")
+    monkeypatch.setenv("DBT_OBSERVE_ENVIRONMENT", "variable")
+    monkeypatch.setenv("DBT_OBSERVE_REDACTION__ALLOW", "MONKEY, KEYBOARD_LAYOUT ,")
+    monkeypatch.setenv("DBT_OBSERVE_LOCK_TIMEOUT_SECONDS", "2.5")
+    assert load_settings(store="argument", lock_timeout_seconds=None).model_dump() == {
+        "store": "argument",
+        "environment": "variable",
+        "artifacts_dir": Path("file"),
+        "lock_timeout_seconds": 2.5,
+        "artifacts_kept": 3,
+        "redaction": DEFAULTS["redaction"] | {"allow": ("MONKEY", "KEYBOARD_LAYOUT")},  # type: ignore[operator]
+        "storage": {"compiled_code": "all", "conformance_manifest_max_bytes": 2},
+    }
+
+
+def test_overrides_of_none_are_ignored_in_tables_too(project: Path) -> None:
+    (project / "dbt_observe.toml").write_text('environment = "prod"\nstorage.compiled_code = "all"\n')
+    settings = load_settings(
+        environment=None, storage={"compiled_code": None, "conformance_manifest_max_bytes": 5}, redaction=None
+    )
+    assert settings.environment == "prod"
+    assert settings.storage == StorageSettings(compiled_code="all", conformance_manifest_max_bytes=5)
+    assert settings.redaction == RedactionSettings()
+
+
+def test_an_empty_variable_is_as_good_as_absent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DBT_OBSERVE_STORE", "")
+    monkeypatch.setenv("DBT_OBSERVE_REDACTION__PATTERNS", "")
+    assert load_settings().model_dump() == DEFAULTS
+
+
+def test_variables_of_others_are_none_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DBT_OBSERVER", "x")
+    monkeypatch.setenv("DBT_ENV_CUSTOM_ENV_OBSERVE_TOKEN", "x")
+    assert load_settings().model_dump() == DEFAULTS
+
+
+def test_the_nearest_directory_with_settings_is_the_one_that_is_read(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    below = project / "dbt" / "models" / "marts"
+    below.mkdir(parents=True)
+    (project / "dbt_observe.toml").write_text('environment = "root"\nstore = "root"\n')
+    monkeypatch.chdir(below)
+    assert load_settings().environment == "root"
+    (project / "dbt" / "pyproject.toml").write_text('[project]\nname = "dbt"\n')
+    assert load_settings().environment == "root"
+    (project / "dbt" / "pyproject.toml").write_text('[tool.dbt-observe]\nenvironment = "dbt"\n')
+    assert (load_settings().environment, load_settings().store) == ("dbt", DEFAULTS["store"])
+    (project / "dbt" / "models" / "dbt_observe.toml").write_text("")
+    assert load_settings().environment is None
+
+
+@pytest.mark.parametrize("worktree", [False, True])
+def test_what_is_above_the_git_root_is_not_read(project: Path, worktree: bool) -> None:
+    (project.parent / "dbt_observe.toml").write_text('environment = "above"\n')
+    (project / ".git").rmdir()
+    assert load_settings().environment == "above"
+    if worktree:
+        (project / ".git").write_text("gitdir: elsewhere\n")
+    else:
+        (project / ".git").mkdir()
+    assert load_settings().environment is None
+
+
+def test_a_directory_with_a_files_name_is_no_file(project: Path) -> None:
+    (project / "dbt_observe.toml").mkdir()
+    assert load_settings().model_dump() == DEFAULTS
+
+
+def test_a_current_directory_that_is_gone_is_told(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = project / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    what, _, next_step = error_of()
+    assert what.startswith("the current directory cannot be told: ")
+    assert next_step == "change to a directory that exists"
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "near"),
+    [
+        ('stroe = "x"', "stroe", "store"),
+        ("lock-timeout-seconds = 3", "lock-timeout-seconds", "lock_timeout_seconds"),
+        ('[storage]\ncompiled_cod = "all"', "storage.compiled_cod", "storage.compiled_code"),
+        ('compiled_code = "all"', "compiled_code", "storage.compiled_code"),
+        ('allow = ["x"]', "allow", "redaction.allow"),
+        ('[redactoin]\nallow = ["x"]', "redactoin", "redaction"),
+    ],
+)
+def test_an_unknown_key_of_a_file_is_told_with_the_nearest_right_one(
+    project: Path, text: str, key: str, near: str
+) -> None:
+    own = project / "dbt_observe.toml"
+    own.write_text(text)
+    assert error_of() == (f"{key} is not a setting", f"{own}: {key}", f"did you mean {near}?")
+    own.unlink()
+    pyproject = project / "pyproject.toml"
+    table = "tool.dbt-observe"
+    pyproject.write_text(re.sub(r"^\[", f"[{table}.", text) if text[0] == "[" else f"[{table}]\n{text}")
+    assert error_of() == (f"{key} is not a setting", f"{pyproject}: {table}.{key}", f"did you mean {near}?")
+
+
+@pytest.mark.parametrize("name", ["dbt_observe", "DBT-Observe", "dbt-observability"])
+def test_a_misspelt_table_of_pyproject_is_told(project: Path, name: str) -> None:
+    path = project / "pyproject.toml"
+    path.write_text(f'[tool.{name}]\nstore = "x"\n')
+    assert error_of() == (
+        f"tool.{name} is not a setting",
+        f"{path}: tool.{name}",
+        "did you mean tool.dbt-observe?",
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("DBT_OBSERVE_STROE", "DBT_OBSERVE_STORE"),
+        ("dbt_observe_store", "DBT_OBSERVE_STORE"),
+        ("DBT_OBSERVE_STORAGE_COMPILED_CODE", "DBT_OBSERVE_STORAGE__COMPILED_CODE"),
+        ("DBT_OBSERVE_COMPILED_CODE", "DBT_OBSERVE_STORAGE__COMPILED_CODE"),
+        ("DBT_OBSERVE_REDACTION", "DBT_OBSERVE_REDACTION__ALLOW"),
+    ],
+)
+def test_an_unknown_variable_is_told_with_the_nearest_right_one(
+    monkeypatch: pytest.MonkeyPatch, name: str, near: str
+) -> None:
+    monkeypatch.setenv(name, "x")
+    assert error_of() == (f"{name} is not a setting", f"environment variable {name}", f"did you mean {near}?")
+
+
+def test_where_nothing_resembles_an_unknown_variable_all_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DBT_OBSERVE_QQQQ", "x")
+    listed = ", ".join(setting.variable for setting in describe_settings())
+    assert error_of() == (
+        "DBT_OBSERVE_QQQQ is not a setting",
+        "environment variable DBT_OBSERVE_QQQQ",
+        f"there are: {listed}",
+    )
+
+
+def test_an_unknown_argument_is_told_with_the_nearest_right_one() -> None:
+    assert error_of(stoer="x") == ("stoer is not a setting", "argument stoer", "did you mean store?")
+    assert error_of(storage={"compiled": "all"}) == (
+        "storage.compiled is not a setting",
+        "argument storage.compiled",
+        "did you mean storage.compiled_code?",
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "problem", "next_step"),
+    [
+        (
+            'lock_timeout_seconds = "soon"',
+            "lock_timeout_seconds",
+            "is 'soon', but should be a number",
+            "expected: number, such as 60.0",
+        ),
+        (
+            "lock_timeout_seconds = 0",
+            "lock_timeout_seconds",
+            "is 0, but should be greater than 0",
+            "expected: number, such as 60.0",
+        ),
+        (
+            "lock_timeout_seconds = inf",
+            "lock_timeout_seconds",
+            "is inf, but should be a finite number",
+            "expected: number, such as 60.0",
+        ),
+        ("environment = 3", "environment", "is 3, but should be text", "expected: text"),
+        ('environment = ""', "environment", "is '', but should not be empty", "expected: text"),
+        (
+            "artifacts_dir = 3",
+            "artifacts_dir",
+            "is 3, but should be a path",
+            'expected: path, such as ".dbt_observe/artifacts"',
+        ),
+        (
+            'storage.compiled_code = "some"',
+            "storage.compiled_code",
+            "is 'some', but should be 'failures', 'all' or 'none'",
+            'expected: failures | all | none, such as "failures"',
+        ),
+        (
+            "storage.conformance_manifest_max_bytes = 1.5",
+            "storage.conformance_manifest_max_bytes",
+            "is 1.5, but should be a whole number",
+            "expected: whole number, such as 20000000",
+        ),
+        (
+            'redaction.allow = "MONKEY"',
+            "redaction.allow",
+            "is 'MONKEY', but should be a list of texts",
+            "expected: list of texts, such as []",
+        ),
+        (
+            'redaction.allow = ["MONKEY", 3]',
+            "redaction.allow",
+            "is 3, but should be text",
+            "expected: list of texts, such as []",
+        ),
+        ('storage = "all"', "storage", "should be a table", "write [storage], and its settings below"),
+    ],
+)
+def test_a_wrong_value_is_told_in_plain_words(project: Path, text: str, key: str, problem: str, next_step: str) -> None:
+    path = project / "dbt_observe.toml"
+    path.write_text(text)
+    assert error_of() == (f"{key} {problem}", f"{path}: {key}", next_step)
+
+
+def test_a_wrong_value_is_told_where_it_stands(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = "storage.compiled_code is 'some', but should be 'failures', 'all' or 'none'"
+    assert error_of(storage={"compiled_code": "some"})[:2] == (problem, "argument storage.compiled_code")
+    monkeypatch.setenv("DBT_OBSERVE_STORAGE__COMPILED_CODE", "some")
+    assert error_of()[:2] == (problem, "environment variable DBT_OBSERVE_STORAGE__COMPILED_CODE")
+    monkeypatch.delenv("DBT_OBSERVE_STORAGE__COMPILED_CODE")
+    path = project / "pyproject.toml"
+    path.write_text('[tool.dbt-observe]\nstorage.compiled_code = "some"\n')
+    assert error_of()[:2] == (problem, f"{path}: tool.dbt-observe.storage.compiled_code")
+    path.write_text("[tool]\ndbt-observe = 3\n")
+    assert error_of() == (
+        "tool.dbt-observe should be a table",
+        f"{path}: tool.dbt-observe",
+        "write [tool.dbt-observe], and its settings below",
+    )
+
+
+def test_a_wrong_value_that_is_overridden_is_still_told(project: Path) -> None:
+    (project / "dbt_observe.toml").write_text("environment = 3\n")
+    assert error_of(environment="prod")[0] == "environment is 3, but should be text"
+
+
+def test_an_unknown_key_is_told_first_and_wrong_values_are_counted(project: Path) -> None:
+    path = project / "dbt_observe.toml"
+    path.write_text("store = 1\nenvironment = 2\nartifacts_dir = 3\n")
+    assert error_of()[0] == "store is 1, but should be text (2 more to correct)"
+    path.write_text("store = 1\nslack = 2\n")
+    assert error_of()[0] == "slack is not a setting"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'slack_token = "hunter2"',
+        'store = ["hunter2"]',
+        'storage = "hunter2"',
+        '[storage]\npassword = "hunter2"',
+        'lock_timeout_seconds = "postgresql://me:hunter2@db/audit"',
+        f'lock_timeout_seconds = "{"hunter2" * 20}"',
+    ],
+)
+def test_what_may_be_a_secret_is_not_shown(project: Path, text: str) -> None:
+    (project / "dbt_observe.toml").write_text(text)
+    assert "hunter2" not in "".join(error_of()).lower()
+
+
+def test_malformed_toml_is_told_with_its_line(project: Path) -> None:
+    for name in ("dbt_observe.toml", "pyproject.toml"):
+        path = project / name
+        path.write_text('store = "x"\nenvironment\n')
+        assert error_of() == (
+            f"{name} cannot be read: Expected '=' after a key in a key/value pair (at line 2, column 12)",
+            str(path),
+            "correct the file, or remove it",
+        )
+        path.unlink()
+
+
+@pytest.mark.parametrize("content", [b'store = "\xff"', b"a = " + b"[" * 100_000], ids=["not utf-8", "too deep"])
+def test_a_file_that_cannot_be_decoded_is_told(project: Path, content: bytes) -> None:
+    path = project / "dbt_observe.toml"
+    path.write_bytes(content)
+    what, where, _ = error_of()
+    assert what.startswith("dbt_observe.toml cannot be read: ")
+    assert where == str(path)
+
+
+def test_the_constructor_reads_the_same_places(project: Path) -> None:
+    (project / "dbt_observe.toml").write_text('environment = "prod"\n')
+    assert Settings(store="duckdb:///x.duckdb") == load_settings(store="duckdb:///x.duckdb")
+    assert Settings().environment == "prod"
+
+
+def test_each_setting_is_described_and_can_be_given_as_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    described = describe_settings()
+    assert [(each.key, each.variable, each.type, each.default) for each in described] == [
+        ("store", "DBT_OBSERVE_STORE", "text", '"duckdb:///.dbt_observe/audit.duckdb"'),
+        ("environment", "DBT_OBSERVE_ENVIRONMENT", "text", ""),
+        ("artifacts_dir", "DBT_OBSERVE_ARTIFACTS_DIR", "path", '".dbt_observe/artifacts"'),
+        ("lock_timeout_seconds", "DBT_OBSERVE_LOCK_TIMEOUT_SECONDS", "number", "60.0"),
+        ("artifacts_kept", "DBT_OBSERVE_ARTIFACTS_KEPT", "whole number", "10"),
+        (
+            "redaction.patterns",
+            "DBT_OBSERVE_REDACTION__PATTERNS",
+            "list of texts",
+            '["token", "password", "passwd", "secret", "key", "credential", "private"]',
+        ),
+        ("redaction.allow", "DBT_OBSERVE_REDACTION__ALLOW", "list of texts", "[]"),
+        ("storage.compiled_code", "DBT_OBSERVE_STORAGE__COMPILED_CODE", "failures | all | none", '"failures"'),
+        (
+            "storage.conformance_manifest_max_bytes",
+            "DBT_OBSERVE_STORAGE__CONFORMANCE_MANIFEST_MAX_BYTES",
+            "whole number",
+            "20000000",
+        ),
+    ]
+    assert all(each.description.endswith(".") for each in described)
+    value_by_type = {"text": "x", "path": "x", "number": "7", "whole number": "7", "list of texts": "x,y"}
+    for each in described:
+        monkeypatch.setenv(each.variable, value_by_type.get(each.type) or each.type.split(" | ")[-1])
+    changed = load_settings()
+    for each in described:
+        value: object = changed
+        default: object = DEFAULTS
+        for part in each.key.split("."):
+            value, default = getattr(value, part), default[part]  # type: ignore[index]
+        assert value != default
+        assert not isinstance(value, BaseModel)
+
+
+def test_the_defaults_that_are_described_can_be_written_to_a_file(project: Path) -> None:
+    lines = [f"{each.key} = {each.default}" for each in describe_settings() if each.default]
+    (project / "dbt_observe.toml").write_text("\n".join(lines))
+    assert load_settings().model_dump() == DEFAULTS

@@ -1,7 +1,7 @@
 """The way through dbt-artifacts-parser: parse both files with it, and store the rows that the ingest stores.
 
-What the ingest derives beyond the files is left out, in this contender's favour: lineage of exposures, causes, hashes of
-states, redaction, judging the schema, and the store's views.
+What the ingest derives beyond the files is left out, in this contender's favour: lineage of exposures, causes, hashes
+of states, redaction, the schema's judge, and the store's views.
 """
 
 from collections.abc import Iterable, Mapping

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
 from hashlib import sha256
+from typing import Any
 
 import msgspec
 
@@ -119,7 +120,7 @@ def _row(
 
 def _group_row(unique_id: str, group: Group) -> Node:
     """Groups are nodes too, so that an owner's address is found by the group's name."""
-    empty = dict.fromkeys(Node.__struct_fields__)
+    empty: dict[str, Any] = dict.fromkeys(Node.__struct_fields__)
     known: dict[str, Any] = {
         "unique_id": unique_id,
         "resource_type": "group",

@@ -251,10 +251,10 @@ def _columns(connection: duckdb.DuckDBPyConnection, table: str) -> set[str]:
 
 def _version(connection: duckdb.DuckDBPyConnection) -> int | None:
     """The schema version of a file of ours; None for another's."""
-    row = connection.execute(
+    rows = connection.execute(
         "SELECT comment FROM duckdb_tables() WHERE schema_name = 'raw' AND table_name = 'invocations'"
-    ).fetchone()
-    mark = str(row[0] or "") if row else ""
+    ).fetchall()
+    mark = str(rows[0][0] or "") if rows else ""
     return int(mark.removeprefix(_MARK)) if mark.startswith(_MARK) else None
 
 

@@ -16,13 +16,14 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from synthetic import manifest, results
+from synthetic import manifest, nodes, results
 from synthetic.model import Project
 from synthetic.outcome import Run, run_project
 from synthetic.plan import plan_project
 
 DATA = Path(__file__).parent / ".data"
 SEED = 7
+MIN_MODELS = 10  # fewer do not fill the layers
 
 
 def generate(models: int, tests: int, out_dir: Path, seed: int = SEED) -> None:
@@ -58,15 +59,15 @@ def _manifest(project: Project, run: Run) -> Iterator[str]:
     return _document(
         {
             "metadata": _value(manifest.metadata(run)),
-            "nodes": _map(manifest.nodes(project, run)),
-            "sources": _map(manifest.sources(project)),
+            "nodes": _map(nodes.nodes(project, run)),
+            "sources": _map(nodes.sources(project)),
             "macros": _map(manifest.macros(project)),
             "docs": _map(manifest.docs(project)),
             "exposures": _map(manifest.exposures(project)),
             "metrics": _value({}),
             "groups": _map(manifest.groups(project)),
             "selectors": _value({}),
-            "disabled": _map(manifest.disabled(project)),
+            "disabled": _map(nodes.disabled(project)),
             "parent_map": _map(manifest.parent_map(project)),
             "child_map": _map(manifest.child_map(project)),
             "group_map": _map(manifest.group_map(project)),
@@ -128,6 +129,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--out", type=Path, help="a folder; without it they go to the cache, benchmarks/.data")
     options = parser.parse_args()
+    if options.models < MIN_MODELS or options.tests < 0:
+        parser.error(f"a project has at least {MIN_MODELS} models, and no fewer than 0 tests")
     began = time.perf_counter()
     if options.out is None:
         folder = cached(options.models, options.tests, options.seed)

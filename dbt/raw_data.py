@@ -19,7 +19,7 @@ import pyarrow as pa
 
 MORNINGS = (1, 2, 3, 4)
 BROKEN_MORNING = 3
-SCHEMA = "greenery_raw"
+SCHEMA = "raw"
 CHANGED_ORDERS = 41
 """How many orders change their status before the second morning."""
 
@@ -85,11 +85,11 @@ _PLANTS = """Aloe vera,Areca palm,Asparagus fern,Basil,Bird of paradise,Boston f
 Croton,Dracaena,English ivy,Fiddle-leaf fig,Gardenia,Hoya,Jade plant,Jasmine,Lavender,Lemon tree,Maidenhair fern,
 Mint,Monstera,Olive tree,Parlour palm,Peace lily,Philodendron,Pothos,Rubber plant,Snake plant,String of pearls"""
 _PROMOS = {"autumn leaves": 4, "compost": 1, "first frost": 10, "green thumb": 5, "repotting": 8, "spring tide": 20}
-_FIRST_NAMES = "Ada,Bruno,Chiara,Dario,Edith,Farah,Goran,Hanna,Ines,Jonas,Kofi,Lena,Mateo,Nora,Omar,Priya".split(",")
-_LAST_NAMES = "Almeida,Berger,Costa,Dubois,Eriksen,Fischer,Garcia,Haddad,Ito,Jansen,Kaya,Larsen,Moretti".split(",")
-_STREETS = "Beech Street,Cedar Lane,Elm Road,Hazel Way,Maple Avenue,Rowan Close,Willow Court".split(",")
-_STATES = "California,Colorado,Florida,Illinois,New York,Oregon,Texas,Washington".split(",")
-_CARRIERS = "fernpost,leafline,rootexpress".split(",")
+_FIRST_NAMES = ("Ada", "Bruno", "Chiara", "Dario", "Edith", "Farah", "Goran", "Hanna", "Ines", "Jonas", "Kofi", "Lena")
+_LAST_NAMES = ("Almeida", "Berger", "Costa", "Dubois", "Eriksen", "Fischer", "Haddad", "Ito", "Jansen", "Kaya")
+_STREETS = ("Beech Street", "Cedar Lane", "Elm Road", "Hazel Way", "Maple Avenue", "Rowan Close", "Willow Court")
+_STATES = ("California", "Colorado", "Florida", "Illinois", "New York", "Oregon", "Texas", "Washington")
+_CARRIERS = ("fernpost", "leafline", "rootexpress")
 
 Row = dict[str, Any]
 
@@ -279,12 +279,15 @@ def _url(page: str, row: Row) -> str:
     return f"https://greenery.example/{page}/{row['product_id' if page == 'product' else 'order_id']}"
 
 
+def _edited(table: pa.Table, changes: Callable[[int, Row], Row]) -> pa.Table:
+    """The table with some columns of each row replaced; `changes` gets the row's number and the row."""
+    rows = [{**row, **changes(number, row)} for number, row in enumerate(table.to_pylist())]
+    return pa.Table.from_pylist(rows, schema=table.schema)
+
+
 def _not_loaded_for_days(table: pa.Table) -> pa.Table:
     """The event tracker delivers nothing: what lies there is three days old."""
-    rows = table.to_pylist()
-    return pa.Table.from_pylist(
-        [{**row, "loaded_at": row["loaded_at"] - timedelta(days=3)} for row in rows], schema=table.schema
-    )
+    return _edited(table, lambda _, row: {"loaded_at": row["loaded_at"] - timedelta(days=3)})
 
 
 def _renamed_discount(table: pa.Table) -> pa.Table:
@@ -294,11 +297,7 @@ def _renamed_discount(table: pa.Table) -> pa.Table:
 
 def _returns_as_items(table: pa.Table) -> pa.Table:
     """Returned goods come as items with negative quantities."""
-    rows = table.to_pylist()
-    return pa.Table.from_pylist(
-        [{**row, "quantity": -row["quantity"]} if number % 60 == 7 else row for number, row in enumerate(rows)],
-        schema=table.schema,
-    )
+    return _edited(table, lambda number, row: {"quantity": -row["quantity"]} if number % 60 == 7 else {})
 
 
 def _items_twice(table: pa.Table) -> pa.Table:
@@ -308,11 +307,7 @@ def _items_twice(table: pa.Table) -> pa.Table:
 
 def _users_without_phone(table: pa.Table) -> pa.Table:
     """A new sign-up form no longer asks for a phone number."""
-    rows = table.to_pylist()
-    return pa.Table.from_pylist(
-        [{**row, "phone_number": None} if number >= len(rows) - 4 else row for number, row in enumerate(rows)],
-        schema=table.schema,
-    )
+    return _edited(table, lambda number, _: {"phone_number": None} if number >= _USERS - 4 else {})
 
 
 _FAULTS: Mapping[str, tuple[Callable[[pa.Table], pa.Table], ...]] = {

@@ -225,10 +225,9 @@ class _Reading:
             started_at=self._started_at(metadata, own, run_results or sources),
             completed_at=_completed_at(step, own, events),
             stale=tuple(self.stale),
-            used=tuple(self.used),
         )
         self._warn_of_absence(record)
-        return replace(record, warnings=tuple(self.warnings))
+        return replace(record, used=tuple(self.used), warnings=tuple(self.warnings))
 
     def _read_manifest(self) -> Manifest | None:
         file = self.files.files.get(MANIFEST)
@@ -251,6 +250,7 @@ class _Reading:
             self.stale.append(name)
             self.warnings.append(f"{name} is not this step's: {stale}")
             return None
+        self.used.append(name)
         return artifact
 
     def _one_invocation(
@@ -271,6 +271,7 @@ class _Reading:
 
     def _drop(self, name: str, dropped: Metadata, kept: Metadata) -> None:
         self.stale.append(name)
+        self.used.remove(name)
         self.warnings.append(
             f"{name} is not this step's: it is of invocation {dropped.invocation_id}, the step is {kept.invocation_id}"
         )
@@ -339,7 +340,6 @@ class _Reading:
         return datetime.fromtimestamp(folder.stat().st_mtime, UTC)
 
     def _warn_of_absence(self, record: StepRecord) -> None:
-        self.used += [name for name in (RUN_RESULTS, *FRESHNESS) if name in self.files.files and name not in self.stale]
         if record.evidence != Evidence.NOT_RUN or self.files.step.exit_code not in {None, 0}:
             return
         if record.kind is CommandKind.RUNS_NOTHING or (record.command.name is None and not record.manifest):

@@ -38,7 +38,7 @@ class Metadata(msgspec.Struct, gc=False):
 
 def decode_raw(raw: msgspec.Raw) -> object:
     """A value that was left undecoded; None where it is absent or null. Raises nothing: it is JSON already."""
-    return msgspec.json.decode(raw) if bytes(raw) not in {b"", b"null"} else None
+    return msgspec.json.decode(raw) if raw else None
 
 
 class _Stamp(msgspec.Struct):

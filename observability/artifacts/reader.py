@@ -353,11 +353,15 @@ class _Reading:
 
 def parse_timestamp(text: str | None) -> datetime | None:
     """dbt's timestamps as UTC; those without a zone are UTC already. None for what is not one, or the year 1."""
+    if not text:
+        return None
     try:
-        parsed = datetime.fromisoformat(text) if text else None
+        moment = datetime.fromisoformat(text)
     except ValueError:
         return None
-    return _utc(parsed) if parsed and parsed.year > 1 else None
+    if moment.tzinfo is not UTC:
+        moment = _utc(moment)
+    return moment if moment.year > 1 else None
 
 
 def _utc(moment: datetime) -> datetime:

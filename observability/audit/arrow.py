@@ -2,14 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from observability.audit.build import Load
-from observability.audit.nodes import Project
-from observability.audit.schema import TABLES, Column, ColumnType, Row
-from observability.audit.tables import Invocation
+from observability.audit.nodes import Project, stub
+from observability.audit.schema import TABLES, Column, ColumnType, Json, Row, columns_of
+from observability.audit.tables import Node, NodeColumns, RunResult, SourceFreshness
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -17,20 +18,27 @@ if TYPE_CHECKING:
 
 def to_arrow(table_name: str, rows: Sequence[Row], shared: Mapping[str, object]) -> "pa.Table":
     """Rows of one table as Arrow, its columns in their declared order. `shared` holds the values all rows have."""
+    return _assemble(TABLES[table_name].columns, rows, shared, {})
+
+
+def _assemble(
+    columns: Sequence[Column], rows: Sequence[Row], shared: Mapping[str, object], made: Mapping[str, "pa.Array"]
+) -> "pa.Table":
     import pyarrow as pa
 
-    table = TABLES[table_name]
-    arrays = [
-        pa.repeat(pa.scalar(shared[column.name], column.arrow_type), len(rows))
-        if column.name in shared
-        else pa.array(_values(column, rows), column.arrow_type)
-        for column in table.columns
-    ]
-    return pa.Table.from_arrays(arrays, schema=pa.schema([(c.name, c.arrow_type) for c in table.columns]))
+    arrays = []
+    for column in columns:
+        if column.name in made:
+            arrays.append(made[column.name])
+        elif column.name in shared:
+            arrays.append(pa.repeat(pa.scalar(shared[column.name], column.arrow_type), len(rows)))
+        else:
+            arrays.append(pa.array(_values(column, rows), column.arrow_type))
+    return pa.Table.from_arrays(arrays, schema=pa.schema([(c.name, c.arrow_type) for c in columns]))
 
 
 def _values(column: Column, rows: Sequence[Row]) -> list[Any]:
-    values = [getattr(row, column.name) for row in rows]
+    values = list(map(attrgetter(column.name), rows))
     return msgspec.to_builtins(values) if column.type is ColumnType.STRUCT else values
 
 
@@ -41,8 +49,23 @@ def fact_tables(load: Load) -> dict[str, "pa.Table"]:
         "invocation_id": load.invocation.invocation_id,
         "run_date": load.invocation.run_date,
     }
-    facts: dict[str, Sequence[Row]] = {"run_results": load.run_results, "source_freshness": load.source_freshness}
-    return {name: to_arrow(name, rows, shared) for name, rows in facts.items() if rows}
+    facts: dict[str, Sequence[RunResult] | Sequence[SourceFreshness]] = {
+        "run_results": load.run_results,
+        "source_freshness": load.source_freshness,
+    }
+    nodes = load.project.nodes if load.project else {}
+    return {
+        name: _assemble(TABLES[name].columns, rows, shared, _of_nodes([row.unique_id for row in rows], nodes))
+        for name, rows in facts.items()
+        if rows
+    }
+
+
+def _of_nodes(unique_ids: Sequence[str], nodes: Mapping[str, Node]) -> dict[str, "pa.Array"]:
+    """The columns that facts take over from their nodes, one value per unique_id."""
+    rows = [nodes.get(unique_id) or stub(unique_id) for unique_id in unique_ids]
+    table = _assemble(columns_of(NodeColumns), rows, {}, {})
+    return dict(zip(table.column_names, table.columns, strict=True))
 
 
 def node_table(load: Load, project: Project) -> "pa.Table":
@@ -59,10 +82,8 @@ def lineage_table(load: Load, project: Project) -> "pa.Table":
 
 def invocation_table(load: Load, row_counts: Mapping[str, int]) -> "pa.Table":
     """The commit row, which says how much this load has written."""
-    counts = msgspec.json.encode(row_counts, order="sorted").decode()
-    row = msgspec.structs.replace(load.invocation, row_counts=counts)
-    assert isinstance(row, Invocation)  # noqa: S101 - for the type checker
-    return to_arrow("invocations", [row], _load(load))
+    counts = Json(msgspec.json.encode(row_counts, order="sorted").decode())
+    return to_arrow("invocations", [msgspec.structs.replace(load.invocation, row_counts=counts)], _load(load))
 
 
 def _load(load: Load) -> dict[str, str | datetime]:

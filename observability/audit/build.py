@@ -30,7 +30,6 @@ from observability.audit.tables import (
     File,
     Invocation,
     Node,
-    NodeColumns,
     RunResult,
     SourceFreshness,
 )
@@ -39,6 +38,8 @@ RUNTIME_ERROR = "runtime error"
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 _RUN_TYPES = re.compile(r"(scheduled|manual|backfill|dataset_triggered|asset_triggered|asset_materialization)__")
 _BAD = {Outcome.FAILURE, Outcome.WARNING}
+_LINKED = {*_BAD, Outcome.SKIPPED}
+_NONE: list[str] = []
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,9 +124,12 @@ class _Builder:
         timing = {phase.name: phase for phase in result.timing or ()}
         compiling, executing = timing.get("compile") or Timing(), timing.get("execute") or Timing()
         node = self.project.nodes.get(result.unique_id)
+        causes, ancestors, parents = links.of(result.unique_id, outcome)
         return RunResult(
-            **_node_columns(result.unique_id, node),
-            **links.of(result.unique_id, outcome),
+            unique_id=result.unique_id,
+            causes=causes,
+            ancestors=ancestors,
+            parents=parents,
             status=_status(result),
             outcome=outcome.value,
             message=_clean(result.message),
@@ -141,7 +145,7 @@ class _Builder:
             bytes_billed=_integer(response.get("bytes_billed")),
             slot_ms=_integer(response.get("slot_ms")),
             query_id=_text(response.get("job_id") or response.get("query_id")),
-            adapter_response=canonical(result.adapter_response) if response else None,
+            adapter_response=_json(response) if response else None,
             relation_name=result.relation_name or (node.relation_name if node and "test" not in _kind(node) else None),
             compiled_code=self._compiled_code(result, outcome),
             batch_results=canonical(result.batch_results),
@@ -172,9 +176,12 @@ class _Builder:
         node = self.project.nodes.get(result.unique_id)
         newest = parse_timestamp(result.max_loaded_at)
         criteria = result.criteria
+        causes, ancestors, parents = links.of(result.unique_id, outcome)
         return SourceFreshness(
-            **_node_columns(result.unique_id, node),
-            **links.of(result.unique_id, outcome),
+            unique_id=result.unique_id,
+            causes=causes,
+            ancestors=ancestors,
+            parents=parents,
             status=(result.status or "").lower(),
             outcome=outcome.value,
             source_name=node.source_name if node else None,
@@ -304,27 +311,14 @@ class _Links:
         # with --fail-fast the first failure ends the whole run, not only what is below it
         self._first = sorted({cause for node in failed for cause in self._causes[node]}) if fail_fast else []
 
-    def of(self, node: str, outcome: Outcome) -> dict[str, Any]:
-        """The lineage columns of a row."""
-        if outcome not in {*_BAD, Outcome.SKIPPED}:
-            return {"causes": [], "ancestors": [], "parents": []}
+    def of(self, node: str, outcome: Outcome) -> tuple[list[str], list[str], list[str]]:
+        """The causes, ancestors and parents of a row."""
+        if outcome not in _LINKED:
+            return _NONE, _NONE, _NONE
         causes = self._causes.get(node) or ([node] if outcome is Outcome.WARNING else self._first)
         if outcome is Outcome.SKIPPED:
-            return {"causes": causes, "ancestors": [], "parents": []}
-        parents = list(self._graph.parents.get(node, ()))
-        return {"causes": causes, "ancestors": sorted(self._graph.ancestors(node)), "parents": parents}
-
-
-_SHARED = NodeColumns.__struct_fields__
-
-
-def _node_columns(unique_id: str, node: Node | None) -> dict[str, Any]:
-    if node is not None:
-        return {column: getattr(node, column) for column in _SHARED}
-    # an operation, or a node of a manifest that is not there
-    parts = unique_id.split(".")
-    known = {"unique_id": unique_id, "resource_type": parts[0], "package_name": parts[1] if parts[1:] else None}
-    return dict.fromkeys(_SHARED) | known | {"name": ".".join(parts[2:]) or None, "tags": []}
+            return causes, _NONE, _NONE
+        return causes, sorted(self._graph.ancestors(node)), list(self._graph.parents.get(node, ()))
 
 
 def _kind(node: Node) -> str:

@@ -120,15 +120,21 @@ def _row(
 
 def _group_row(unique_id: str, group: Group) -> Node:
     """Groups are nodes too, so that an owner's address is found by the group's name."""
+    return msgspec.structs.replace(
+        stub(unique_id), name=group.name, owner=_owner_name(group.owner), owner_email=_emails(group.owner)
+    )
+
+
+def stub(unique_id: str) -> Node:
+    """What a unique_id alone says of a node: of an operation, or where there is no manifest."""
+    kind, *rest = unique_id.split(".")
     empty: dict[str, Any] = dict.fromkeys(Node.__struct_fields__)
     known: dict[str, Any] = {
         "unique_id": unique_id,
-        "resource_type": "group",
-        "name": group.name,
-        "package_name": unique_id.split(".")[1] if unique_id.count(".") > 1 else None,
+        "resource_type": kind,
+        "package_name": rest[0] if rest else None,
+        "name": ".".join(rest[1:]) or None,
         "tags": [],
-        "owner": _owner_name(group.owner),
-        "owner_email": _emails(group.owner),
         "depends_on": [],
     }
     return Node(**(empty | known))

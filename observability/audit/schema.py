@@ -130,12 +130,24 @@ TABLES: dict[str, Table] = {}
 
 
 def table(
-    name: str, description: str, *, base: type[Row], partition: str | None = None, cluster: Sequence[str] = ()
+    name: str,
+    description: str,
+    *,
+    base: type[Row],
+    of_node: type[Row] | None = None,
+    partition: str | None = None,
+    cluster: Sequence[str] = (),
 ) -> Callable[[R], R]:
-    """Register a row class as a table. `base` holds the columns that its loader fills in."""
+    """Register a row class as a table.
+
+    `base` holds the columns that its loader fills in, `of_node` those that its rows take over from their node.
+    """
 
     def register(row_class: R) -> R:
-        columns = (*columns_of(base), *columns_of(row_class))
+        repeated = columns_of(of_node) if of_node else ()
+        known = {column.name for column in repeated}
+        own = [column for column in columns_of(row_class) if column.name not in known]
+        columns = (*columns_of(base), *repeated, *own)
         TABLES[name] = Table(name, description, row_class, partition, tuple(cluster), columns)
         unknown = {*cluster, *((partition,) if partition else ())} - {column.name for column in columns}
         if unknown:

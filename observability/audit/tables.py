@@ -183,8 +183,10 @@ class InvocationColumns(LoadColumns, frozen=True, kw_only=True):
     run_date: Annotated[date, "UTC date of the invocation's start."]
 
 
-class FactColumns(NodeColumns, frozen=True, kw_only=True):
-    """A fact's node, and how the fact hangs together with the others of its step."""
+class FactColumns(Row, frozen=True, kw_only=True):
+    """A fact: of which node it is, and how it hangs together with the others of its step."""
+
+    unique_id: Annotated[str, "dbt's unique_id."]
 
     causes: Annotated[
         list[str],
@@ -200,6 +202,7 @@ class FactColumns(NodeColumns, frozen=True, kw_only=True):
     "run_results",
     "One row per node of an invocation that ran nodes: also those that were skipped, interrupted, or operations.",
     base=InvocationColumns,
+    of_node=NodeColumns,
     partition="run_date",
     cluster=("unique_id", "outcome"),
 )
@@ -231,6 +234,7 @@ class RunResult(FactColumns, frozen=True, kw_only=True):
     "source_freshness",
     "One row per source that an invocation of source freshness checked, or was expected to check.",
     base=InvocationColumns,
+    of_node=NodeColumns,
     partition="run_date",
     cluster=("unique_id", "outcome"),
 )

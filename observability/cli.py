@@ -92,7 +92,11 @@ def ingest(
     Exit code 0, or 2 where a step could not be loaded.
     """
     with _errors():
+        from observability.artifacts.reader import open_folders
         from observability.artifacts.step import Step
+
+        folders = open_folders(targets)  # hashes large files while the rest is imported
+
         from observability.config import load_settings
         from observability.pipeline import ingest as load
         from observability.terminal import progress_bar, show_ingest
@@ -101,7 +105,7 @@ def ingest(
         step = Step(exit_code=exit_code, command=command, will_retry=will_retry)
         with progress_bar() as progress:
             report = load(
-                targets,
+                folders,
                 settings,
                 step=step,
                 started_after=_moment(started_after, "--started-after"),

@@ -15,12 +15,23 @@ from uuid import uuid4
 from observability.alerts import queries
 from observability.alerts.incidents import Incident, Situation, find_incidents
 from observability.alerts.message import Message, build_message
-from observability.artifacts.conformance import Deviation, Verdict, deviations, judge
+from observability.artifacts.conformance import BackgroundJudge, Deviation, Verdict, deviations, judge
 from observability.artifacts.json_file import open_json_file, schema_of
 from observability.artifacts.kinds import Artifact, parse_schema_url
-from observability.artifacts.reader import ARTIFACTS, StepFiles, StepRecord, find_files, find_steps, read_record
+from observability.artifacts.reader import (
+    ARTIFACTS,
+    FRESHNESS,
+    RUN_RESULTS,
+    Folder,
+    StepFiles,
+    StepRecord,
+    find_files,
+    find_steps,
+    open_folders,
+    read_record,
+)
 from observability.artifacts.step import Step
-from observability.audit.build import BuildOptions, Load, build_load
+from observability.audit.build import BuildOptions, Load, build_load, with_verdict
 from observability.audit.nodes import Project, build_project
 from observability.audit.redaction import Redaction
 from observability.audit.tables import ROW_VERSION
@@ -28,6 +39,9 @@ from observability.config import Settings, load_settings
 from observability.errors import ConfigError, ObserveError, UnreadableArtifact, UnsupportedArtifact
 from observability.runner import NotStartedError, exit_status, linkage_from_environment, run_step
 from observability.stores.base import Store, StoredLoad, open_store
+
+_JUDGED_IN_BACKGROUND = 5_000_000
+"""Size in bytes from which a process of its own costs less than waiting."""
 
 Progress = Callable[[int, int, Path], None]
 """Called before each step is read: how many are done, how many there are, and which one is next."""
@@ -65,7 +79,7 @@ class IngestReport:
 
 
 def ingest(
-    targets: Sequence[str | Path],
+    targets: Sequence[str | Path | Folder],
     settings: Settings,
     *,
     step: Step | None = None,
@@ -79,12 +93,14 @@ def ingest(
     ConfigError for contradictory arguments and StoreError where the store cannot be used; what is wrong with one
     step's files is in the report.
     """
-    folders = [folder for target in targets for folder in find_steps(Path(target))]
+    folders = [
+        folder for target in targets for folder in ([target] if isinstance(target, Folder) else open_folders([target]))
+    ]
     given = step or Step()
     if len(folders) > 1 and (given.exit_code is not None or given.command is not None):
         raise ConfigError(
             f"an exit code or a command tells of one step, and there are {len(folders)}",
-            where=", ".join(str(target) for target in targets),
+            where=", ".join(str(folder.path) for folder in folders),
             next_step="load that step's folder by itself, or leave both out where observe.json says them",
         )
     ingestion = _Ingestion(settings, given, started_after, alertable)
@@ -106,7 +122,7 @@ class _Ingestion:
             compiled_code=settings.storage.compiled_code,
         )
 
-    def run(self, folders: Sequence[Path], progress: Progress) -> IngestReport:
+    def run(self, folders: Sequence[Folder], progress: Progress) -> IngestReport:
         reports: list[LoadReport] = []
         errors: list[ObserveError] = []
         found: list[StepFiles] = []
@@ -133,12 +149,18 @@ class _Ingestion:
                 status=LoadStatus.EMPTY,
                 warnings=("there is no file of dbt's here, and nothing was said of a step that left none",),
             )
-        record = read_record(files)
-        if _only_stale(record):
-            return LoadReport(
-                folder=files.folder, status=LoadStatus.STALE, command=record.command.name, warnings=record.warnings
-            )
-        load = self._build(record)
+        judges = _begin_to_judge(files)
+        try:
+            record = read_record(files)
+            if _only_stale(record):
+                return LoadReport(
+                    folder=files.folder, status=LoadStatus.STALE, command=record.command.name, warnings=record.warnings
+                )
+            load = self._build(record, judges)
+        finally:
+            for background in judges.values():
+                background.cancel()
+        del record  # a large manifest is no longer needed while the store works
         (committed,) = self._store.commit([load])
         if committed.unchanged:
             return _unchanged(files, committed.unchanged)
@@ -153,16 +175,18 @@ class _Ingestion:
             warnings=tuple(load.warnings),
         )
 
-    def _build(self, record: StepRecord) -> Load:
+    def _build(self, record: StepRecord, judges: Mapping[str, BackgroundJudge]) -> Load:
         project: Project | None = None
         new = False
         if record.manifest is not None:
             project = build_project(record.manifest, record.started_at.date())
             new = not self._store.known_states([project.manifest_id], [])
-        verdict = judge_record(
-            record, new_manifest=new, max_bytes=self._settings.storage.conformance_manifest_max_bytes
-        )
-        return build_load(record, self._options, verdict, project)
+            record.files.release()
+        load = build_load(record, self._options, project)
+        record.files.release()
+        # the verdict comes last: a background judge has worked meanwhile
+        verdict = judge_record(record, judges, self._settings.storage.conformance_manifest_max_bytes if new else None)
+        return with_verdict(load, verdict)
 
 
 def _unchanged(files: StepFiles, stored: StoredLoad) -> LoadReport:
@@ -182,26 +206,38 @@ def _only_stale(record: StepRecord) -> bool:
     return bool(record.stale) and not record.used and record.events is None and step.exit_code is None
 
 
-def judge_record(record: StepRecord, *, new_manifest: bool, max_bytes: int) -> Verdict:
-    """The schema judge's verdict on the files that a step rests on: false where any deviates, null where not judged."""
+def _begin_to_judge(files: StepFiles) -> dict[str, BackgroundJudge]:
+    """Large results are judged in the background, for as long as loading them takes."""
+    return {
+        name: BackgroundJudge(Artifact.RUN_RESULTS if name == RUN_RESULTS else Artifact.SOURCES, file.path)
+        for name, file in files.files.items()
+        if name in {RUN_RESULTS, FRESHNESS[0]} and file.size >= _JUDGED_IN_BACKGROUND
+    }
+
+
+def judge_record(record: StepRecord, judges: Mapping[str, BackgroundJudge], manifest_max_bytes: int | None) -> Verdict:
+    """The schema judge's verdict on the files that a step rests on: false where any deviates, null where not judged.
+
+    A manifest that the store knows already has been judged before: then `manifest_max_bytes` is None.
+    """
     verdicts: list[tuple[str, Verdict]] = []
     for name in record.used:
-        file = record.files.files[name]
-        metadata = _metadata_of(record, name)
-        url = (metadata or "") if metadata else ""
+        document = record.files.files[name].document
+        url = _schema_of(record, name) or ""
         kind = parse_schema_url(url)
         if kind is None:
             continue
         if kind[0] is Artifact.MANIFEST:
-            if not new_manifest:
-                continue
-            verdicts.append((name, judge(kind[0], file.document, url, max_bytes=max_bytes)))
+            if manifest_max_bytes is not None:
+                verdicts.append((name, judge(kind[0], document, url, max_bytes=manifest_max_bytes)))
+        elif name in judges:
+            verdicts.append((name, judges[name].verdict(document, url)))
         else:
-            verdicts.append((name, judge(kind[0], file.document, url)))
+            verdicts.append((name, judge(kind[0], document, url)))
     return combine(verdicts)
 
 
-def _metadata_of(record: StepRecord, name: str) -> str | None:
+def _schema_of(record: StepRecord, name: str) -> str | None:
     by_name = {"manifest.json": record.manifest, "run_results.json": record.run_results}
     artifact = by_name.get(name, record.sources)
     return artifact.metadata.dbt_schema_version if artifact and artifact.metadata else None

@@ -6,17 +6,23 @@ of the version in question is imported (0.3 s for manifest v12; all of them take
 they differ over repeated keys, huge numbers, NaN and lone surrogates.
 """
 
+import gc
 import importlib
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version as installed_version
 from mmap import mmap
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ValidationError
 
+from observability.artifacts.json_file import open_json_file, schema_of
 from observability.artifacts.kinds import Artifact, parse_schema_url
 from observability.errors import ArtifactError, UnreadableArtifact, UnsupportedArtifact
 
@@ -69,6 +75,44 @@ def judge(
     except ArtifactError as error:
         return Verdict(None, f"not judged: {error.what}")
     return Verdict(False, _summary(found)) if found else Verdict(True)
+
+
+class BackgroundJudge:
+    """Judges a file in a process of its own, beside our other work: a large one takes as long as loading it.
+
+    `verdict` waits for it. Where no process can be had, the file is judged when the verdict is asked for.
+    """
+
+    def __init__(self, artifact: Artifact, path: Path) -> None:
+        self._artifact, self._path = artifact, path
+        self._process: subprocess.Popen[bytes] | None = None
+        command = [sys.executable, "-m", __name__, artifact, str(path)]
+        with suppress(OSError):
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+            )
+
+    def verdict(self, document: bytes | mmap, schema_url: str) -> Verdict:
+        """The verdict on the file; `document` is its content and `schema_url` its stamp."""
+        output = self._process.communicate()[0] if self._process else b""
+        try:
+            told = json.loads(output)
+            return Verdict(told["conforms"], told["error"])
+        except (ValueError, KeyError, TypeError):
+            return judge(self._artifact, document, schema_url)
+
+    def cancel(self) -> None:
+        """End it, if it is still at work."""
+        if self._process and self._process.poll() is None:
+            self._process.kill()
+            self._process.communicate()
+
+
+def _main(artifact: str, path: str) -> None:
+    gc.disable()  # it would more than double the time, and find nothing
+    file = open_json_file(Path(path))
+    verdict = judge(Artifact(artifact), file.document, schema_of(file))
+    sys.stdout.write(json.dumps({"conforms": verdict.conforms, "error": verdict.error}))
 
 
 def deviations(artifact: Artifact, document: bytes | memoryview | mmap, schema_url: str) -> list[Deviation]:
@@ -278,3 +322,7 @@ def _clip(text: str, length: int) -> str:
 
 def _size(count: int) -> str:
     return f"{round(count / 1e6, 1):,g} MB" if count >= 1_000_000 else f"{count:,} bytes"
+
+
+if __name__ == "__main__":
+    _main(*sys.argv[1:])

@@ -5,12 +5,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
+from threading import Thread
 from typing import TypeVar
 
 import msgspec
 
 from observability.artifacts.kinds import Artifact, parse_schema_url
 from observability.errors import UnreadableArtifact, UnsupportedArtifact
+
+_LARGE = 1_000_000
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -45,35 +48,64 @@ class _Stamp(msgspec.Struct):
     metadata: Metadata | None = None
 
 
+class _Digest(Thread):
+    """sha256 over a large file beside our other work: hashing holds no lock of the interpreter."""
+
+    def __init__(self, document: mmap.mmap) -> None:
+        super().__init__(daemon=True)
+        self._document = document
+        self.hexdigest = ""
+
+    def run(self) -> None:
+        self.hexdigest = sha256(self._document).hexdigest()
+
+
 @dataclass(frozen=True)
 class JsonFile:
     """A file's bytes, mapped rather than copied. `document` must outlive every `msgspec.Raw` decoded from it."""
 
     path: Path
     document: mmap.mmap | bytes
+    digest: _Digest | None = None
+    """Under way since the file was opened, where it is large."""
 
     @cached_property
     def sha256(self) -> str:
         """The bytes' digest in hex."""
-        return sha256(self.document).hexdigest()
+        if self.digest is None:
+            return sha256(self.document).hexdigest()
+        self.digest.join()
+        self.release()
+        return self.digest.hexdigest
 
     @property
     def size(self) -> int:
         """Length in bytes."""
         return len(self.document)
 
+    def release(self) -> None:
+        """Give the mapped pages back: they stay in the page cache, and count as ours no longer."""
+        if isinstance(self.document, mmap.mmap):
+            self.document.madvise(mmap.MADV_DONTNEED)
+
 
 def open_json_file(path: Path) -> JsonFile:
-    """Map a file. Raises UnreadableArtifact where it cannot be opened."""
+    """Map a file, and begin to hash it where it is large. Raises UnreadableArtifact where it cannot be opened."""
     try:
         with path.open("rb") as file:
-            # An empty file cannot be mapped.
-            empty = path.stat().st_size == 0
-            return JsonFile(path, b"" if empty else mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+            # an empty file cannot be mapped
+            if not path.stat().st_size:
+                return JsonFile(path, b"")
+            document = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except (OSError, ValueError) as error:
         raise UnreadableArtifact(
             f"{path.name} cannot be opened: {error}", where=str(path), next_step="check its permissions"
         ) from error
+    if len(document) < _LARGE:
+        return JsonFile(path, document)
+    digest = _Digest(document)
+    digest.start()
+    return JsonFile(path, document, digest)
 
 
 def decode(file: JsonFile, kind: Artifact, shape: type[T]) -> T:
@@ -89,6 +121,7 @@ def decode(file: JsonFile, kind: Artifact, shape: type[T]) -> T:
         _check_stamp(file, kind)
         raise _unreadable(file, error) from error
     _check_version(file, kind, getattr(decoded, "metadata", None))
+    file.release()
     return decoded
 
 

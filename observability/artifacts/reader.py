@@ -6,7 +6,7 @@ step's start; the command that wrote the file; the manifest, which every command
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -59,6 +59,11 @@ class StepFiles:
             row_version,
         )
         return sha256(msgspec.json.encode(context)).hexdigest()
+
+    def release(self) -> None:
+        """Give the files' pages back. What is left undecoded is read again when it is asked for."""
+        for file in self.files.values():
+            file.release()
 
     @property
     def empty(self) -> bool:
@@ -113,6 +118,23 @@ def find_steps(target: Path) -> list[Path]:
     return sorted(found) or [target]
 
 
+@dataclass(frozen=True)
+class Folder:
+    """A step's folder with its artifacts opened: hashing the large ones is under way."""
+
+    path: Path
+    files: dict[str, JsonFile]
+
+
+def open_folders(targets: Sequence[str | Path]) -> list[Folder]:
+    """Open every artifact below the targets. Raises UnreadableArtifact for one that cannot be opened."""
+    return [
+        Folder(folder, {name: open_json_file(folder / name) for name in ARTIFACTS if (folder / name).is_file()})
+        for target in targets
+        for folder in find_steps(Path(target))
+    ]
+
+
 def _is_step(folder: Path) -> bool:
     return any((folder / name).is_file() for name in (*_RECOGNISED, LOG))
 
@@ -125,11 +147,12 @@ def _walk(folder: Path) -> Iterator[Path]:
             yield from _walk(child)
 
 
-def find_files(folder: Path, given: Step, started_after: datetime | None = None) -> StepFiles:
-    """Open what lies in one step's folder. What is `given` goes before what observe.json and the path say.
+def find_files(opened: Folder, given: Step, started_after: datetime | None = None) -> StepFiles:
+    """What a step's folder holds, and what is known of the step: what is `given` goes before observe.json and the path.
 
-    Raises UnreadableArtifact for an observe.json that is damaged or a file that cannot be opened.
+    Raises UnreadableArtifact for an observe.json that is damaged, or a folder that is not there.
     """
+    folder, files = opened.path, opened.files
     if not folder.is_dir() and given.exit_code is None:
         raise UnreadableArtifact(
             f"there is no folder {folder}",
@@ -138,7 +161,6 @@ def find_files(folder: Path, given: Step, started_after: datetime | None = None)
         )
     observed = folder / FILE_NAME
     step = _merge(given, read_step(observed) if observed.is_file() else _from_path(folder))
-    files = {name: open_json_file(folder / name) for name in ARTIFACTS if (folder / name).is_file()}
     return StepFiles(folder, step, files, _needed_log(folder, step, files), started_after or _slack(step.started_at))
 
 

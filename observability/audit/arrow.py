@@ -42,8 +42,11 @@ def _values(column: Column, rows: Sequence[Row]) -> list[Any]:
     return msgspec.to_builtins(values) if column.type is ColumnType.STRUCT else values
 
 
-def fact_tables(load: Load) -> dict[str, "pa.Table"]:
-    """A load's facts by table; those that have none are left out."""
+def fact_tables(load: Load, nodes: "pa.Table | None" = None) -> dict[str, "pa.Table"]:
+    """A load's facts by table; those that have none are left out.
+
+    `nodes` is the project's `node_table`, where it was made: the facts then take their nodes' columns from it.
+    """
     shared = {
         **_load(load),
         "invocation_id": load.invocation.invocation_id,
@@ -53,18 +56,32 @@ def fact_tables(load: Load) -> dict[str, "pa.Table"]:
         "run_results": load.run_results,
         "source_freshness": load.source_freshness,
     }
-    nodes = load.project.nodes if load.project else {}
+    known = load.project.nodes if load.project else {}
     return {
-        name: _assemble(TABLES[name].columns, rows, shared, _of_nodes([row.unique_id for row in rows], nodes))
+        name: _assemble(
+            TABLES[name].columns, rows, shared, _of_nodes([row.unique_id for row in rows], known, nodes)
+        )
         for name, rows in facts.items()
         if rows
     }
 
 
-def _of_nodes(unique_ids: Sequence[str], nodes: Mapping[str, Node]) -> dict[str, "pa.Array"]:
+def _of_nodes(
+    unique_ids: Sequence[str], known: Mapping[str, Node], nodes: "pa.Table | None"
+) -> dict[str, "pa.Array | pa.ChunkedArray"]:
     """The columns that facts take over from their nodes, one value per unique_id."""
-    rows = [nodes.get(unique_id) or stub(unique_id) for unique_id in unique_ids]
-    table = _assemble(columns_of(NodeColumns), rows, {}, {})
+    import pyarrow as pa
+
+    columns = columns_of(NodeColumns)
+    if nodes is None:
+        rows = [known.get(unique_id) or stub(unique_id) for unique_id in unique_ids]
+        table = _assemble(columns, rows, {}, {})
+    else:
+        missing = [unique_id for unique_id in unique_ids if unique_id not in known]
+        position = {unique_id: i for i, unique_id in enumerate((*known, *missing))}
+        stubs = _assemble(columns, [stub(unique_id) for unique_id in missing], {}, {})
+        everything = pa.concat_tables([nodes.select([column.name for column in columns]), stubs]).combine_chunks()
+        table = everything.take(pa.array([position[unique_id] for unique_id in unique_ids]))
     return dict(zip(table.column_names, table.columns, strict=True))
 
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 from urllib.parse import quote
@@ -65,8 +65,8 @@ class Load:
     warnings: Sequence[str] = field(default=())
 
 
-def build_load(record: StepRecord, options: BuildOptions, verdict: Verdict, project: Project | None = None) -> Load:
-    """The rows of a step. `project` may be given where another step has the same manifest."""
+def build_load(record: StepRecord, options: BuildOptions, project: Project | None = None) -> Load:
+    """The rows of a step. `project` is its manifest's, where the caller has built it already."""
     started = record.started_at
     if project is None and record.manifest is not None:
         project = build_project(record.manifest, started.date())
@@ -74,7 +74,7 @@ def build_load(record: StepRecord, options: BuildOptions, verdict: Verdict, proj
     results = builder.run_results()
     freshness = builder.source_freshness()
     statuses = [row.status for row in results] + [row.status for row in freshness]
-    invocation = builder.invocation(verdict, statuses, project is not None)
+    invocation = builder.invocation(statuses, project is not None)
     return Load(
         load_id=str(uuid7()),
         loaded_at=datetime.now(UTC),
@@ -84,6 +84,12 @@ def build_load(record: StepRecord, options: BuildOptions, verdict: Verdict, proj
         project=project,
         warnings=invocation.warnings,
     )
+
+
+def with_verdict(load: Load, verdict: Verdict) -> Load:
+    """The load with the schema judge's verdict in its invocation."""
+    invocation = msgspec.structs.replace(load.invocation, conforms=verdict.conforms, conformance_error=verdict.error)
+    return replace(load, invocation=invocation)
 
 
 @dataclass
@@ -239,7 +245,7 @@ class _Builder:
             if node.unique_id not in checked
         ]
 
-    def invocation(self, verdict: Verdict, statuses: Sequence[str], has_manifest: bool) -> Invocation:
+    def invocation(self, statuses: Sequence[str], has_manifest: bool) -> Invocation:
         """The step's own row. Its row_counts are filled in by the store, which knows what it wrote."""
         record, step, metadata = self.record, self.record.files.step, self.record.metadata
         redaction = self.options.redaction
@@ -284,8 +290,8 @@ class _Builder:
             manifest_id=self.project.manifest_id if has_manifest else None,
             lineage_id=self.project.lineage_id if has_manifest else None,
             files=_files(record),
-            conforms=verdict.conforms,
-            conformance_error=verdict.error,
+            conforms=None,
+            conformance_error=None,
             warnings=[*record.warnings, *self.warnings],
             row_counts=Json("{}"),
             loader_version=__version__,

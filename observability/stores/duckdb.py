@@ -147,11 +147,12 @@ class _Prepared:
 
     def __init__(self, load: Load, known: set[str]) -> None:
         self._load = load
-        self._facts = fact_tables(load)
         self._states: dict[str, tuple[str, pa.Table]] = {}
         project = load.project
-        if project and project.manifest_id not in known:
-            self._states["nodes"] = (project.manifest_id, node_table(load, project))
+        nodes = node_table(load, project) if project and project.manifest_id not in known else None
+        if project and nodes is not None:
+            self._states["nodes"] = (project.manifest_id, nodes)
+        self._facts = fact_tables(load, nodes)
         if project and project.lineage_id not in known:
             self._states["exposure_ancestors"] = (project.lineage_id, lineage_table(load, project))
 
@@ -201,7 +202,8 @@ def _connect(path: Path, deadline: float, *, read_only: bool) -> duckdb.DuckDBPy
     """Open the file, waiting for one who has it open without our lock (a DuckDB shell, say)."""
     while True:
         try:
-            return duckdb.connect(str(path), read_only=read_only)
+            # a second thread makes one load neither quicker nor smaller
+            return duckdb.connect(str(path), read_only=read_only, config={} if read_only else {"threads": 1})
         except duckdb.IOException as error:
             if "lock" not in str(error).lower():
                 raise _map(error, path) from error

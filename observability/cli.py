@@ -10,8 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
-from observability import __version__
 from observability.errors import ObserveError
+from observability.version import __version__
 
 OUR_ERROR = 2
 """Exit code of a fault that is ours or our input's; findings have 1, and `run` always has dbt's own."""

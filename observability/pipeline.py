@@ -151,7 +151,7 @@ class _Ingestion:
             )
         judges = _begin_to_judge(files)
         try:
-            record = read_record(files)
+            record = self._read(files)
             if _only_stale(record):
                 return LoadReport(
                     folder=files.folder, status=LoadStatus.STALE, command=record.command.name, warnings=record.warnings
@@ -174,6 +174,21 @@ class _Ingestion:
             rows=dict(committed.rows),
             warnings=tuple(load.warnings),
         )
+
+    def _read(self, files: StepFiles) -> StepRecord:
+        """Read a step; a step that failed so early that it wrote nothing leaves an earlier one's files where they lay.
+
+        They are known by this: their invocation is loaded already, and ended with another exit code.
+        """
+        record = read_record(files)
+        proven = files.step.token is not None or files.started_after is not None
+        invocation_id, code = record.metadata.invocation_id, files.step.exit_code
+        if proven or invocation_id is None or code is None:
+            return record
+        known = self._store.find_invocations([invocation_id]).get(invocation_id)
+        if known is None or known.exit_code in {None, code}:
+            return record
+        return read_record(files, {invocation_id})
 
     def _build(self, record: StepRecord, judges: Mapping[str, BackgroundJudge]) -> Load:
         project: Project | None = None

@@ -6,7 +6,7 @@ step's start; the command that wrote the file; the manifest, which every command
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -200,18 +200,19 @@ def _needed_log(folder: Path, step: Step, files: dict[str, JsonFile]) -> Path | 
     return next((path for path in (folder / LOG, folder / "logs" / LOG) if path.is_file()), None)
 
 
-def read_record(files: StepFiles) -> StepRecord:
-    """Read a step's files and leave out those that are not its own.
+def read_record(files: StepFiles, others: Collection[str] = ()) -> StepRecord:
+    """Read a step's files and leave out those that are not its own: `others` are invocations known to be other steps.
 
     Raises ArtifactError where a file of this step cannot be read, unless dbt was killed and its event log or its exit
     code tells what happened: then the file is named in a warning.
     """
-    return _Reading(files).record()
+    return _Reading(files, others).record()
 
 
 @dataclass
 class _Reading:
     files: StepFiles
+    others: Collection[str]
     stale: list[str] = field(default_factory=list)
     used: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -267,13 +268,36 @@ class _Reading:
                 raise
             self.warnings.append(f"{error.what} ({error.where}); dbt was killed, its event log is used instead")
             return None
-        stale = _why_stale(name, artifact, asked, self.files, manifest)
+        stale = self._why_stale(name, artifact, asked, manifest)
         if stale:
             self.stale.append(name)
             self.warnings.append(f"{name} is not this step's: {stale}")
             return None
         self.used.append(name)
         return artifact
+
+    def _why_stale(
+        self, name: str, artifact: RunResults | Sources, asked: Command, manifest: Metadata | None
+    ) -> str | None:
+        """Why a file of results is another step's; None where nothing speaks against it."""
+        metadata = artifact.metadata or Metadata()
+        if metadata.invocation_id in self.others:
+            return f"it is of invocation {metadata.invocation_id}, which ended otherwise and is loaded already"
+        files = self.files
+        token = (metadata.env or {}).get(TOKEN_KEY)
+        if files.step.token and token:
+            return None if token == files.step.token else "it carries another step's token"
+        at = metadata.invocation_started_at or metadata.generated_at
+        began = parse_timestamp(at)
+        if files.started_after and began and began < files.started_after:
+            return f"dbt began it at {at}, before this step"
+        wrote = _wrote(name, artifact)
+        if asked.name and wrote and not _could_write(asked, wrote):
+            return f"`dbt {wrote}` wrote it, this step is `dbt {asked.name}`"
+        other = manifest is not None and manifest.invocation_id != metadata.invocation_id
+        if other and manifest and _later(manifest.generated_at, metadata.generated_at):
+            return f"{MANIFEST} is newer and of {manifest.invocation_id}, it is of {metadata.invocation_id}"
+        return None
 
     def _one_invocation(
         self, run_results: RunResults | None, sources: Sources | None, manifest: Metadata | None
@@ -329,9 +353,12 @@ class _Reading:
         invocation_id = own.invocation_id if own else events.invocation_id if events else None
         generated_at = parse_timestamp(stamp.generated_at)
         after = self.files.started_after
-        if own is None and after and generated_at and generated_at < after:
+        early = after is not None and generated_at is not None and generated_at < after
+        if own is None and (early or stamp.invocation_id in self.others):
             self.stale.append(MANIFEST)
-            self.warnings.append(f"{MANIFEST} is not this step's: it was written at {stamp.generated_at}, before it")
+            self.warnings.append(
+                f"{MANIFEST} is not this step's: invocation {stamp.invocation_id} wrote it at {stamp.generated_at}"
+            )
             return None
         if invocation_id and stamp.invocation_id != invocation_id:
             self.warnings.append(
@@ -397,27 +424,6 @@ def _stamp(manifest: Manifest | None) -> Metadata | None:
 def was_killed(exit_code: int | None) -> bool:
     """Whether an exit code is a signal's, as `subprocess` (-9) or a shell (137) tells it."""
     return exit_code is not None and (exit_code < 0 or exit_code > 128)
-
-
-def _why_stale(
-    name: str, artifact: RunResults | Sources, asked: Command, files: StepFiles, manifest: Metadata | None
-) -> str | None:
-    """Why a file of results is another step's; None where nothing speaks against it."""
-    metadata = artifact.metadata or Metadata()
-    token = (metadata.env or {}).get(TOKEN_KEY)
-    if files.step.token and token:
-        return None if token == files.step.token else "it carries another step's token"
-    at = metadata.invocation_started_at or metadata.generated_at
-    began = parse_timestamp(at)
-    if files.started_after and began and began < files.started_after:
-        return f"dbt began it at {at}, before this step"
-    wrote = _wrote(name, artifact)
-    if asked.name and wrote and not _could_write(asked, wrote):
-        return f"`dbt {wrote}` wrote it, this step is `dbt {asked.name}`"
-    other = manifest is not None and manifest.invocation_id != metadata.invocation_id
-    if other and manifest and _later(manifest.generated_at, metadata.generated_at):
-        return f"{MANIFEST} is newer and of another invocation ({manifest.invocation_id}, not {metadata.invocation_id})"
-    return None
 
 
 def _wrote(name: str, artifact: RunResults | Sources) -> str | None:

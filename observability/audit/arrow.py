@@ -58,9 +58,7 @@ def fact_tables(load: Load, nodes: "pa.Table | None" = None) -> dict[str, "pa.Ta
     }
     known = load.project.nodes if load.project else {}
     return {
-        name: _assemble(
-            TABLES[name].columns, rows, shared, _of_nodes([row.unique_id for row in rows], known, nodes)
-        )
+        name: _assemble(TABLES[name].columns, rows, shared, _of_nodes([row.unique_id for row in rows], known, nodes))
         for name, rows in facts.items()
         if rows
     }

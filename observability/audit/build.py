@@ -11,7 +11,6 @@ from uuid import NAMESPACE_URL, uuid5
 import msgspec
 from uuid_utils import uuid7
 
-from observability import __version__
 from observability.artifacts.commands import CommandKind
 from observability.artifacts.conformance import Verdict
 from observability.artifacts.json_file import decode_raw
@@ -33,6 +32,7 @@ from observability.audit.tables import (
     RunResult,
     SourceFreshness,
 )
+from observability.version import __version__
 
 RUNTIME_ERROR = "runtime error"
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")

@@ -23,6 +23,7 @@ class StoredLoad:
     invocation_id: str
     command: str | None
     outcome: str
+    exit_code: int | None = None
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,9 @@ class Store(Protocol):
 
     def find_loads(self, content_hashes: Collection[str]) -> dict[str, StoredLoad]:
         """The committed loads that have one of these contents, by content hash."""
+
+    def find_invocations(self, invocation_ids: Collection[str]) -> dict[str, StoredLoad]:
+        """The winning loads of these invocations, by invocation_id."""
 
     def known_states(self, manifest_ids: Collection[str], lineage_ids: Collection[str]) -> set[str]:
         """Those of these manifest_ids and lineage_ids whose rows a committed load has stored."""

@@ -48,6 +48,18 @@ class DuckDBStore:
         with self._locked() as deadline, self._connected(deadline, read_only=True) as connection:
             return _find_loads(connection, content_hashes)
 
+    def find_invocations(self, invocation_ids: Collection[str]) -> dict[str, StoredLoad]:
+        """The winning loads of these invocations, by invocation_id."""
+        if not self.path.exists():
+            return {}
+        with self._locked() as deadline, self._connected(deadline, read_only=True) as connection:
+            rows = connection.execute(
+                "SELECT load_id, invocation_id, command, outcome, exit_code FROM main.invocations"
+                " WHERE invocation_id IN (SELECT unnest(?::VARCHAR[]))",
+                [list(invocation_ids)],
+            ).fetchall()
+            return {load.invocation_id: load for load in (StoredLoad(*row) for row in rows)}
+
     def known_states(self, manifest_ids: Collection[str], lineage_ids: Collection[str]) -> set[str]:
         """Those of these ids whose rows a committed load has stored."""
         if not self.path.exists():
@@ -182,7 +194,7 @@ def _states(load: Load) -> tuple[list[str], list[str]]:
 
 def _find_loads(connection: duckdb.DuckDBPyConnection, content_hashes: Collection[str]) -> dict[str, StoredLoad]:
     rows = connection.execute(
-        "SELECT content_hash, load_id, invocation_id, command, outcome FROM raw.invocations"
+        "SELECT content_hash, load_id, invocation_id, command, outcome, exit_code FROM raw.invocations"
         " WHERE content_hash IN (SELECT unnest(?::VARCHAR[])) ORDER BY load_id DESC",
         [list(content_hashes)],
     ).fetchall()

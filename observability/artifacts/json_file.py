@@ -36,6 +36,7 @@ class Metadata(msgspec.Struct, gc=False):
     invocation_started_at: str | None = None
     env: dict[str, str | None] | None = None
     project_name: str | None = None
+    project_id: str | None = None
     adapter_type: str | None = None
 
 

@@ -1,9 +1,10 @@
 """One dbt step's records → the rows of one load. Pure: no file and no store is touched."""
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from hashlib import md5
 from typing import Any, Literal
 from urllib.parse import quote
 from uuid import NAMESPACE_URL, uuid5
@@ -261,7 +262,7 @@ class _Builder:
             content_hash=record.files.content_hash(ROW_VERSION),
             row_version=ROW_VERSION,
             evidence=record.evidence,
-            project_name=metadata.project_name or _project_of(results.results if results else ()),
+            project_name=_project_name(record, self.project.nodes),
             environment=self.options.environment or step.environment or record.command.target or "default",
             command=record.command.name,
             invocation_command=redaction.text(text) if text else None,
@@ -408,14 +409,22 @@ def _own_id(record: StepRecord) -> str:
     return str(uuid5(NAMESPACE_URL, "dbt-observability:" + ":".join(quote(str(part), safe="") for part in name)))
 
 
-def _project_of(results: Iterable[DbtResult]) -> str | None:
-    """Without a manifest: the project that most nodes are of is the root one, packages come second."""
-    counts: dict[str, int] = {}
-    for result in results:
-        parts = result.unique_id.split(".")
-        if len(parts) > 2:
-            counts[parts[1]] = counts.get(parts[1], 0) + 1
-    return max(counts, key=lambda name: counts[name]) if counts else None
+def _project_name(record: StepRecord, nodes: Mapping[str, Node]) -> str | None:
+    """The root project. Before manifest v9 only the md5 of its name is written down; without a manifest, nothing is."""
+    metadata = record.metadata
+    if metadata.project_name:
+        return metadata.project_name
+    packages = {node.package_name for node in nodes.values() if node.package_name}
+    if packages:
+        stamp = record.manifest.metadata if record.manifest else None
+        digest = stamp.project_id if stamp else None
+        return next(
+            (name for name in packages if md5(name.encode(), usedforsecurity=False).hexdigest() == digest), None
+        )
+    results = (*(record.run_results.results if record.run_results else ()),)
+    named = {result.unique_id.split(".")[1] for result in results if result.unique_id.count(".") > 1}
+    # of several packages any may be the root one
+    return named.pop() if len(named) == 1 else None
 
 
 def _elapsed(record: StepRecord) -> float | None:

@@ -25,12 +25,18 @@ _STYLES = {
     "interrupted": "red",
     "not_run": "red",
 }
+_WHOLE = {"project", "environment", "step", "began (UTC)", "last good", "since (UTC)", "source", "exposure"}
+_FILE_WIDTH = 140
+"""Columns of what goes to a file or a pipe, where nobody says how many there are."""
 _MARKS = {Severity.CRITICAL: ("●", "bold red"), Severity.ERROR: ("●", "red"), Severity.WARNING: ("▲", "yellow")}
 
 
 def _console(*, stderr: bool = False) -> Console:
     # dbt's text is data: neither markup nor emoji codes in it mean anything
-    return Console(stderr=stderr, markup=False, emoji=False, highlight=False, soft_wrap=True)
+    console = Console(stderr=stderr, markup=False, emoji=False, highlight=False, soft_wrap=True)
+    if not console.is_terminal:
+        console.width = _FILE_WIDTH
+    return console
 
 
 def _print_json(value: object) -> None:
@@ -105,7 +111,7 @@ def show_status(status: Status, store: str, *, as_json: bool) -> None:
 def _table(title: str, *columns: str) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for column in columns:
-        table.add_column(column, header_style="dim", overflow="fold")
+        table.add_column(column, header_style="dim", overflow="fold", no_wrap=column in _WHOLE)
     return table
 
 

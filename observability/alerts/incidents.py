@@ -193,7 +193,7 @@ def _above(row: Record, bad: Mapping[str, Record]) -> list[str]:
         if other != own
         and candidate["outcome"] == "failure"
         and _same_run(row, candidate)
-        and _is_above(candidate, ancestors)
+        and _is_above(candidate, row, ancestors)
     )
 
 
@@ -203,13 +203,14 @@ def _same_run(row: Record, other: Record) -> bool:
     return bool(row["invocation_id"] == other["invocation_id"])
 
 
-def _is_above(candidate: Record, ancestors: set[str]) -> bool:
+def _is_above(candidate: Record, row: Record, ancestors: set[str]) -> bool:
     if candidate["resource_type"] == "source":
         return False  # a stale source is a possible cause: it is named, never blamed
     if candidate["resource_type"] == "test":
+        # the tests of one node stand side by side: what this one tests is not above it in that sense
         parents = set(candidate["parents"] or ())
-        # strictly above: the tests of one node stand side by side
-        return bool(parents) and parents < ancestors and candidate["attached_node"] in ancestors
+        tested = set(row["parents"] or ()) if row["resource_type"] in _TESTS else set()
+        return bool(parents) and parents <= ancestors - tested
     return candidate["unique_id"] in ancestors
 
 

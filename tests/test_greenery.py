@@ -5,7 +5,8 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from collections import Counter
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,6 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PROJECT = ROOT / "dbt" / "greenery"
 RAW_DATA = ROOT / "dbt" / "raw_data.py"
-
-pytestmark = pytest.mark.xdist_group("live_dbt")
 
 FUNNEL_COLUMNS = [
     "session_date",
@@ -36,7 +35,29 @@ FUNNEL = [
     ["2021-02-11T00:00:00Z", "401", "290", "184", "1.0000", "0.7232", "0.4589", "111", "106"],
 ]
 
-Statuses = dict[str, str]
+STALE_EVENTS = {
+    "source.greenery.events": "warn",
+    "source.greenery.order_items": "pass",
+    "source.greenery.orders": "pass",
+    "source.greenery.users": "pass",
+}
+BROKEN_MODEL = {
+    "model.stg_promos": "error",
+    "model.int_orders": "skipped",
+    "model.fct_orders": "skipped",
+    "model.fct_users_orders": "skipped",
+}
+BAD_TESTS = {
+    "test.positive_value_stg_order_items_quantity.8345ec0ccf": "fail",
+    "test.unique_stg_order_items_order_item_id.90e333a108": "fail",
+    "test.positive_value_fct_orders_products_quantity.191440738c": "fail",
+    "test.not_null_stg_users_phone_number.05ea56f1a6": "warn",
+    "test.unique_stg_promos_promo_id.7201b8bd93": "error",
+    "test.not_null_stg_promos_promo_id.1450c3a3d3": "error",
+    "test.positive_value_stg_promos_discount_usd.40a2aef6ec": "error",
+    "test.unique_int_orders_order_id.63cc4f3a7a": "error",
+    "test.not_null_int_orders_order_id.383134cc66": "error",
+}
 
 
 @dataclass
@@ -44,15 +65,10 @@ class Step:
     """What one dbt command came to."""
 
     exit_code: int
-    statuses: Statuses
+    statuses: dict[str, str]
     output: str
 
-    @property
-    def well(self) -> set[str]:
-        """The statuses of what went well."""
-        return set(self.statuses.values())
-
-    def unwell(self) -> Statuses:
+    def unwell(self) -> dict[str, str]:
         """What did not go well."""
         return {name: status for name, status in self.statuses.items() if status not in {"success", "pass", "no-op"}}
 
@@ -62,18 +78,16 @@ class Shop:
     """A warehouse of its own, and dbt on it."""
 
     folder: Path
-    steps: dict[str, Step] = field(default_factory=dict)
-    funnels: dict[int, tuple[list[str], list[list[str]]]] = field(default_factory=dict)
 
     @property
     def database(self) -> Path:
         return self.folder / "greenery.duckdb"
 
     def land(self, morning: int) -> None:
-        arguments = [sys.executable, RAW_DATA, "--database", self.database, "--morning", str(morning)]
-        subprocess.run(arguments, check=True, capture_output=True)
+        arguments = ["--database", str(self.database), "--morning", str(morning)]
+        subprocess.run([sys.executable, str(RAW_DATA), *arguments], check=True, capture_output=True)
 
-    def dbt(self, name: str, *arguments: str) -> None:
+    def dbt(self, *arguments: str) -> Step:
         inherited = {key: value for key, value in os.environ.items() if not key.startswith(("DBT_", "GREENERY_"))}
         inherited.pop("PYTHONDONTWRITEBYTECODE", None)
         ours = {
@@ -85,131 +99,86 @@ class Shop:
             "DBT_USE_COLORS": "false",
             "GREENERY_DUCKDB_PATH": self.database,
         }
-        command = [Path(sys.executable).with_name("dbt"), "--show-all-deprecations", *arguments]
-        environment = inherited | {key: str(value) for key, value in ours.items()}
-        process = subprocess.run(
-            command, check=False, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=120
-        )
         results = self.folder / "target" / ("sources.json" if arguments[0] == "source" else "run_results.json")
+        results.unlink(missing_ok=True)
+        process = subprocess.run(
+            [str(Path(sys.executable).with_name("dbt")), "--show-all-deprecations", *arguments],
+            check=False,
+            cwd=self.folder,
+            env=inherited | {key: str(value) for key, value in ours.items()},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
         found = json.loads(results.read_text())["results"] if results.exists() else []
         statuses = {result["unique_id"].replace(".greenery.", ".", 1): result["status"] for result in found}
-        self.steps[name] = Step(process.returncode, statuses, process.stdout)
+        return Step(process.returncode, statuses, process.stdout)
 
-    def read_funnel(self, morning: int) -> None:
+    def funnel(self) -> tuple[list[str], list[list[str]]]:
         sql = (self.folder / "target" / "compiled" / "greenery" / "analyses" / "conversion_funnel.sql").read_text()
         with duckdb.connect(self.database, read_only=True) as connection:
             connection.execute("SET TimeZone = 'America/New_York'")  # the reader's clock must not move the days
             answer = connection.execute(sql)
             columns = [column[0] for column in answer.description or ()]
-            self.funnels[morning] = columns, [[str(value) for value in row] for row in answer.fetchall()]
+            return columns, [[str(value) for value in row] for row in answer.fetchall()]
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         with duckdb.connect(self.database, read_only=True) as connection:
             return connection.execute(sql).fetchall()
 
 
-@pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
-    shop = Shop(tmp_path_factory.mktemp("greenery"))
+# One test, for it is one story: spread over tests, each worker would live through it by itself.
+@pytest.mark.xdist_group("live_dbt")
+def test_four_mornings(tmp_path: Path) -> None:
+    shop = Shop(tmp_path)
+
     shop.land(1)
-    shop.dbt("build 1", "build")
-    shop.dbt("compile", "compile", "--select", "conversion_funnel")
-    shop.read_funnel(1)
+    first = shop.dbt("build")
+    assert (first.exit_code, first.unwell()) == (0, {}), first.output
+    assert "WARNING" not in first.output  # nothing that dbt deprecates
+    kinds = Counter(name.partition(".")[0] for name in first.statuses)
+    assert kinds == {"model": 14, "test": 37, "unit_test": 1, "snapshot": 1, "exposure": 3}
+    assert shop.dbt("compile", "--select", "conversion_funnel").exit_code == 0
+    assert shop.funnel() == (FUNNEL_COLUMNS, FUNNEL)
+
     shop.land(2)
-    shop.dbt("snapshot 2", "snapshot")
+    assert shop.dbt("snapshot").exit_code == 0
+    _each_changed_order_has_two_snapshot_rows(shop)
+
     shop.land(3)
-    shop.dbt("freshness 3", "source", "freshness")
-    shop.dbt("run 3", "run")
-    shop.dbt("test 3", "test")
+    freshness = shop.dbt("source", "freshness")
+    assert (freshness.exit_code, freshness.statuses) == (0, STALE_EVENTS)
+    run = shop.dbt("run")
+    assert (run.exit_code, run.unwell(), len(run.statuses)) == (1, BROKEN_MODEL, 14)
+    test = shop.dbt("test")
+    assert (test.exit_code, test.unwell(), len(test.statuses)) == (1, BAD_TESTS, 38)
+
     shop.land(4)
-    shop.dbt("freshness 4", "source", "freshness")
-    shop.dbt("build 4", "build")
-    shop.read_funnel(4)
-    return shop
+    freshness = shop.dbt("source", "freshness")
+    assert (freshness.exit_code, freshness.statuses) == (0, dict.fromkeys(STALE_EVENTS, "pass"))
+    last = shop.dbt("build")
+    assert (last.exit_code, last.unwell()) == (0, {}), last.output
+    assert last.statuses.keys() == first.statuses.keys()
+    assert shop.funnel() == (FUNNEL_COLUMNS, FUNNEL)
+    _each_changed_order_has_two_snapshot_rows(shop)
 
 
-def test_first_morning_is_healthy(shop: Shop) -> None:
-    step = shop.steps["build 1"]
-    assert (step.exit_code, step.unwell()) == (0, {}), step.output
-    assert [sum(name.startswith(kind) for name in step.statuses) for kind in ("model.", "test.", "unit_test.")] == [
-        14,
-        37,
-        1,
-    ]
-
-
-def test_dbt_has_nothing_to_warn_of(shop: Shop) -> None:
-    assert [line for line in shop.steps["build 1"].output.splitlines() if "WARNING" in line] == []
-
-
-@pytest.mark.parametrize("morning", [1, 4])
-def test_funnel(shop: Shop, morning: int) -> None:
-    assert shop.funnels[morning] == (FUNNEL_COLUMNS, FUNNEL)
-
-
-def test_each_order_that_changed_has_two_snapshot_rows_and_the_others_have_one(shop: Shop) -> None:
-    rows = "SELECT order_id, count(*) AS states, count(DISTINCT status) AS statuses FROM orders_snapshot GROUP BY 1"
-    assert shop.steps["snapshot 2"].exit_code == 0
-    assert shop.query(f"SELECT states, statuses, count(*) FROM ({rows}) GROUP BY 1, 2 ORDER BY 1") == [  # noqa: S608
+def _each_changed_order_has_two_snapshot_rows(shop: Shop) -> None:
+    """And the other orders have one."""
+    states = "SELECT order_id, count(*) AS states, count(DISTINCT status) AS statuses FROM orders_snapshot GROUP BY 1"
+    assert shop.query(f"SELECT states, statuses, count(*) FROM ({states}) GROUP BY 1, 2 ORDER BY 1") == [  # noqa: S608
         (1, 1, 320),
         (2, 2, 41),
     ]
-    assert shop.query(
-        """
+    changes = """
         SELECT waited.status, moved.status, count(*)
         FROM orders_snapshot AS waited
         JOIN orders_snapshot AS moved ON moved.order_id = waited.order_id AND moved.dbt_valid_from = waited.dbt_valid_to
         JOIN raw.orders AS now ON now.order_id = moved.order_id AND now.status = moved.status
         WHERE moved.dbt_valid_to IS NULL
         GROUP BY 1, 2
-        """
-    ) == [("preparing", "shipped", 41)]
-
-
-def test_stale_source_warns_and_dbt_still_ends_well(shop: Shop) -> None:
-    step = shop.steps["freshness 3"]
-    assert step.exit_code == 0
-    assert step.statuses == {
-        "source.greenery.events": "warn",
-        "source.greenery.order_items": "pass",
-        "source.greenery.orders": "pass",
-        "source.greenery.users": "pass",
-    }
-
-
-def test_renamed_column_breaks_one_model_and_stops_what_is_below(shop: Shop) -> None:
-    step = shop.steps["run 3"]
-    assert step.exit_code == 1
-    assert step.unwell() == {
-        "model.stg_promos": "error",
-        "model.int_orders": "skipped",
-        "model.fct_orders": "skipped",
-        "model.fct_users_orders": "skipped",
-    }
-    assert len(step.statuses) == 14
-
-
-def test_bad_items_fail_their_tests_and_the_broken_model_errors_its_own(shop: Shop) -> None:
-    step = shop.steps["test 3"]
-    assert step.exit_code == 1
-    assert step.unwell() == {
-        "test.positive_value_stg_order_items_quantity.8345ec0ccf": "fail",
-        "test.unique_stg_order_items_order_item_id.90e333a108": "fail",
-        "test.positive_value_fct_orders_products_quantity.191440738c": "fail",
-        "test.not_null_stg_users_phone_number.05ea56f1a6": "warn",
-        "test.unique_stg_promos_promo_id.7201b8bd93": "error",
-        "test.not_null_stg_promos_promo_id.1450c3a3d3": "error",
-        "test.positive_value_stg_promos_discount_usd.40a2aef6ec": "error",
-        "test.unique_int_orders_order_id.63cc4f3a7a": "error",
-        "test.not_null_int_orders_order_id.383134cc66": "error",
-    }
-
-
-def test_fourth_morning_is_healthy_again(shop: Shop) -> None:
-    freshness, build = shop.steps["freshness 4"], shop.steps["build 4"]
-    assert (freshness.exit_code, set(freshness.statuses.values())) == (0, {"pass"})
-    assert (build.exit_code, build.unwell()) == (0, {}), build.output
-    assert build.statuses.keys() == shop.steps["build 1"].statuses.keys()
+    """
+    assert shop.query(changes) == [("preparing", "shipped", 41)]
 
 
 def test_a_morning_has_the_same_rows_whenever_it_is_landed() -> None:

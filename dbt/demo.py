@@ -1,0 +1,310 @@
+"""Four mornings of the Greenery shop on real dbt, watched by dbt-observe: `make demo`.
+
+The first is healthy; before the second, orders change their status; on the third upstream breaks; the fourth is
+healthy again. Everything it writes is below .demo/, made anew each time. Whatever does not come out as it has to ends
+the demo with exit code 1.
+"""
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import raw_data
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+ROOT = Path(__file__).parent.parent
+PROJECT = Path("dbt", "greenery")
+DEMO = Path(".demo")
+DATABASE, AUDIT, TARGET, LOGS = DEMO / "greenery.duckdb", DEMO / "audit.duckdb", DEMO / "target", DEMO / "logs"
+STORE = f"duckdb:///{AUDIT}"
+WIDTH = 100
+INTERRUPTED = 128 + signal.SIGINT
+
+FUNNEL = (
+    ("2021-02-09T00:00:00Z", "2", "2", "2", "1.0000", "1.0000", "1.0000", "0", "0"),
+    ("2021-02-10T00:00:00Z", "175", "175", "175", "1.0000", "1.0000", "1.0000", "0", "0"),
+    ("2021-02-11T00:00:00Z", "401", "290", "184", "1.0000", "0.7232", "0.4589", "111", "106"),
+)
+
+_STYLES = {"success": "green", "pass": "green", "warn": "yellow", "skipped": "yellow", "fail": "red", "error": "red"}
+
+
+class UnexpectedError(Exception):
+    """Something did not come out as it has to. `log` holds what was said."""
+
+    def __init__(self, what: str, log: Path | None = None) -> None:
+        super().__init__(what)
+        self.log = log
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a dbt command has to come to: its exit code, and how many of its results have which status."""
+
+    exit_code: int
+    statuses: Mapping[str, int]
+
+
+HEALTHY = {
+    "source freshness": Outcome(0, {"pass": 4}),
+    "snapshot": Outcome(0, {"success": 1}),
+    "run": Outcome(0, {"success": 14}),
+    "test": Outcome(0, {"pass": 38}),
+}
+BROKEN = HEALTHY | {
+    "source freshness": Outcome(0, {"pass": 3, "warn": 1}),
+    "run": Outcome(1, {"success": 10, "error": 1, "skipped": 3}),
+    "test": Outcome(1, {"pass": 29, "fail": 3, "error": 5, "warn": 1}),
+}
+
+
+@dataclass(frozen=True)
+class Morning:
+    """One morning: what happened before it, and what each dbt command has to come to."""
+
+    number: int
+    story: str
+    outcomes: Mapping[str, Outcome] = field(default_factory=lambda: HEALTHY)
+
+
+MORNINGS = (
+    Morning(1, "all is well"),
+    Morning(2, "orders were shipped over night"),
+    Morning(
+        raw_data.BROKEN_MORNING,
+        "no events for three days, promos.discount was renamed, returns came as items",
+        BROKEN,
+    ),
+    Morning(4, "upstream is mended"),
+)
+
+
+class Demo:
+    """The four mornings, told on a console."""
+
+    def __init__(self, console: Console, bin_folder: Path) -> None:
+        self.console = console
+        self.bin = bin_folder
+
+    def play(self) -> None:
+        """Live through the mornings. Raises UnexpectedError."""
+        began = time.monotonic()
+        shutil.rmtree(DEMO, ignore_errors=True)
+        LOGS.mkdir(parents=True)
+        self._say(Text("Greenery: four mornings of a shop, on real dbt and DuckDB", "bold"))
+        self._say(Text(f"Each dbt command runs under dbt-observe, which keeps what it left in {AUDIT}.", "dim"))
+        for morning in MORNINGS:
+            self._live(morning)
+        self._finale(time.monotonic() - began)
+
+    def _live(self, morning: Morning) -> None:
+        self._say()
+        self._say(Text(f"Morning {morning.number}: {morning.story}", "bold"))
+        began = time.monotonic()
+        tables = raw_data.shop(morning.number, datetime.now(UTC))
+        raw_data.land_in_duckdb(tables, DATABASE)
+        rows = sum(table.num_rows for table in tables.values())
+        self._line("land raw data", Text(f"{rows:,} rows in {len(tables)} tables"), time.monotonic() - began)
+        for command, outcome in morning.outcomes.items():
+            self._step(morning, command, outcome)
+            if command == "snapshot" and morning.number > 1:
+                self._check_snapshot(tell=morning.number == 2)
+        if morning.number == raw_data.BROKEN_MORNING:
+            self._tell_alert()
+
+    def _step(self, morning: Morning, command: str, expected: Outcome) -> None:
+        """One dbt command under dbt-observe. What it came to is read from the audit store, not from dbt."""
+        began, log = time.monotonic(), LOGS / f"morning-{morning.number}-{command.replace(' ', '-')}.txt"
+        observe = [str(self.bin / "dbt-observe"), "run", "--store", STORE, "--environment", "demo", "--"]
+        exit_code = self._run(
+            [*observe, *self._dbt(command)], log, {"AIRFLOW_CTX_DAG_RUN_ID": f"morning_{morning.number}"}
+        )
+        found = self._stored(command, log)
+        self._line(f"dbt {command}", _counts(found.statuses), time.monotonic() - began)
+        if exit_code != expected.exit_code:
+            raise UnexpectedError(f"dbt {command} ended with exit code {exit_code}, not {expected.exit_code}", log)
+        if found != expected:
+            raise UnexpectedError(f"the audit store has {found} of dbt {command}, not {expected}", log)
+
+    def _dbt(self, command: str) -> list[str]:
+        words = [str(self.bin / "dbt"), "--no-use-colors", "--no-version-check", *command.split()]
+        return [*words, "--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)]
+
+    def _run(self, command: list[str], log: Path, environment: Mapping[str, str]) -> int:
+        """Run a command to its end, its output into a file. A Ctrl-C reaches it too: it is waited for."""
+        with log.open("w", encoding="utf-8") as output:
+            process = subprocess.Popen(
+                command, stdout=output, stderr=subprocess.STDOUT, env=self._environment(environment)
+            )
+            try:
+                return process.wait()
+            except BaseException:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(timeout=30)
+                process.kill()
+                process.wait()
+                raise
+
+    def _environment(self, more: Mapping[str, str]) -> dict[str, str]:
+        # Nothing of the user's own set-up may reach the demo.
+        foreign = ("DBT_", "GREENERY_", "AIRFLOW_CTX_")
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+        inherited.pop("PYTHONDONTWRITEBYTECODE", None)
+        return {
+            **inherited,
+            "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+            "DBT_TARGET_PATH": str(TARGET.absolute()),
+            "DBT_LOG_PATH": str(LOGS.absolute()),
+            "DBT_OBSERVE_ARTIFACTS_DIR": str(DEMO / "artifacts"),
+            "GREENERY_DUCKDB_PATH": str(DATABASE.absolute()),
+            **more,
+        }
+
+    def _stored(self, command: str, log: Path) -> Outcome:
+        facts = "source_freshness" if command == "source freshness" else "run_results"
+        last = "SELECT invocation_id, command, exit_code FROM invocations ORDER BY started_at DESC LIMIT 1"
+        steps = _query(AUDIT, last) if AUDIT.exists() else []
+        if not steps or steps[0][1] != command:
+            raise UnexpectedError(f"dbt {command} is not in the audit store", log)
+        counts = f"SELECT status, count(*) FROM {facts} WHERE invocation_id = ? GROUP BY 1"  # noqa: S608
+        return Outcome(steps[0][2], dict(_query(AUDIT, counts, steps[0][0])))
+
+    def _check_snapshot(self, *, tell: bool) -> None:
+        states = "SELECT order_id, count(*) AS states FROM orders_snapshot GROUP BY 1"
+        found = dict(_query(DATABASE, f"SELECT states, count(*) FROM ({states}) GROUP BY 1"))  # noqa: S608
+        orders = _query(DATABASE, "SELECT count(*) FROM raw.orders")[0][0]
+        changed = raw_data.CHANGED_ORDERS
+        if found != {1: orders - changed, 2: changed}:
+            raise UnexpectedError(
+                f"the snapshot has {found} (rows per order: orders), not two rows for {changed} orders"
+            )
+        if tell:
+            self._note(f"{changed} orders changed status: each has two snapshot rows now")
+
+    def _tell_alert(self) -> None:
+        self._say()
+        self._say(Text(f"What dbt-observe tells of it (dbt-observe alert --dry-run --store {STORE})", "bold"))
+        alert = self._observe("alert", "--dry-run")
+        for needed in ("stg_promos", "Weekly orders", "Finance analytics"):
+            if needed not in alert:
+                raise UnexpectedError(f"the alert does not speak of {needed}", LOGS / "alert.txt")
+
+    def _observe(self, command: str, *options: str) -> str:
+        """Run a dbt-observe command, pass on what it prints, and return that."""
+        log = LOGS / f"{command}.txt"
+        look = {"FORCE_COLOR": "1", "COLUMNS": str(self.console.width)} if self.console.is_terminal else {}
+        exit_code = self._run([str(self.bin / "dbt-observe"), command, *options, "--store", STORE], log, look)
+        text = log.read_text(encoding="utf-8")
+        if exit_code:
+            raise UnexpectedError(f"dbt-observe {command} ended with exit code {exit_code}", log)
+        self.console.file.write(f"\n{text.strip()}\n")
+        self.console.file.flush()
+        return text
+
+    def _finale(self, seconds: float) -> None:
+        self._say()
+        self._say(Text("After the four mornings (dbt-observe status)", "bold"))
+        self._observe("status")
+        log = LOGS / "compile.txt"
+        if self._run([*self._dbt("compile"), "--select", "conversion_funnel"], log, {}):
+            raise UnexpectedError("the analysis conversion_funnel cannot be compiled", log)
+        sql = (TARGET / "compiled" / "greenery" / "analyses" / "conversion_funnel.sql").read_text(encoding="utf-8")
+        columns, rows = _ask(DATABASE, sql)
+        self._say()
+        self._say(Text("The product funnel (analyses/conversion_funnel.sql), a column a day", "bold"))
+        self._say(_transposed(columns, rows))
+        if rows != FUNNEL:
+            raise UnexpectedError("the funnel is not what the shop's data amounts to")
+        self._say()
+        self._say(Text(f"Four mornings in {seconds:.0f} s. The audit rows are in {AUDIT}, dbt's own files below "))
+        self._say(Text(f"{DEMO / 'artifacts'}, and what dbt printed in {LOGS}. To try next:"))
+        for command in self._next_commands():
+            self.console.print(Text(f"  {command}"), soft_wrap=True)
+
+    def _next_commands(self) -> tuple[str, ...]:
+        folder = self.bin.relative_to(ROOT) if self.bin.is_relative_to(ROOT) else self.bin
+        worst = "SELECT name, status, message FROM run_results WHERE outcome = 'failure'"
+        return (
+            f"{folder}/dbt-observe status --store {STORE} --format json",
+            f"{folder}/dbt-observe validate {TARGET}",
+            f"{folder}/python -c \"import duckdb; duckdb.connect('{AUDIT}', read_only=True)"
+            f'.sql(\\"{worst}\\").show()"',
+            f"GREENERY_DUCKDB_PATH={DATABASE} {folder}/dbt-observe run --store {STORE} -- "
+            f"{folder}/dbt build --project-dir {PROJECT} --profiles-dir {PROJECT}",
+        )
+
+    def _say(self, what: Text | Table | str = "") -> None:
+        self.console.print(what)
+
+    def _note(self, text: str) -> None:
+        self._say(Text(f"    {text}", "cyan"))
+
+    def _line(self, name: str, result: Text, seconds: float) -> None:
+        padding = " " * max(1, 52 - len(result))
+        self._say(Text.assemble(f"  {name:<18}", result, padding, (f"{seconds:5.1f} s", "dim")))
+
+
+def _counts(statuses: Mapping[str, int]) -> Text:
+    order = list(_STYLES)
+    known = sorted(
+        statuses.items(), key=lambda each: (each[0] not in order, order.index(each[0]) if each[0] in order else 0)
+    )
+    return Text(", ").join(Text(f"{count} {status}", _STYLES.get(status, "")) for status, count in known)
+
+
+def _ask(database: Path, sql: str, *parameters: object) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
+    with duckdb.connect(database, read_only=True) as connection:
+        answer = connection.execute(sql, parameters)
+        columns = tuple(column[0] for column in answer.description or ())
+        return columns, tuple(tuple(str(value) for value in row) for row in answer.fetchall())
+
+
+def _query(database: Path, sql: str, *parameters: object) -> list[Any]:
+    with duckdb.connect(database, read_only=True) as connection:
+        return connection.execute(sql, parameters).fetchall()
+
+
+def _transposed(columns: tuple[str, ...], rows: tuple[tuple[str, ...], ...]) -> Table:
+    """Nine columns do not fit beside each other, three days do."""
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), show_header=False)
+    table.add_column(no_wrap=True, style="dim")
+    for _ in rows:
+        table.add_column(no_wrap=True, justify="right")
+    for number, column in enumerate(columns):
+        table.add_row(column, *(row[number] for row in rows))
+    return table
+
+
+def main() -> int:
+    """Play the demo; give its exit code."""
+    os.chdir(ROOT)
+    console = Console(highlight=False, markup=False, emoji=False)
+    console.width = min(console.width, WIDTH) if console.is_terminal else WIDTH
+    try:
+        Demo(console, Path(sys.executable).parent).play()
+    except UnexpectedError as error:
+        console.print(Text(f"\nThe demo did not come out as it has to: {error}", "bold red"))
+        if error.log:
+            said = error.log.read_text(encoding="utf-8", errors="replace").splitlines()[-30:]
+            console.print(Text("\n".join(["", *said, "", f"All of it is in {error.log}."])), soft_wrap=True)
+        return 1
+    except KeyboardInterrupt:
+        console.print(Text(f"\nStopped. What there is lies in {DEMO}; the next demo starts anew.", "yellow"))
+        return INTERRUPTED
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

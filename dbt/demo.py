@@ -101,7 +101,8 @@ class Demo:
     def play(self) -> None:
         """Live through the mornings. Raises UnexpectedError."""
         began = time.monotonic()
-        shutil.rmtree(DEMO, ignore_errors=True)
+        if DEMO.exists():
+            shutil.rmtree(DEMO)
         LOGS.mkdir(parents=True)
         self._say(Text("Greenery: four mornings of a shop, on real dbt and DuckDB", "bold"))
         self._say(Text(f"Each dbt command runs under dbt-observe, which keeps what it left in {AUDIT}.", "dim"))
@@ -228,21 +229,20 @@ class Demo:
         if rows != FUNNEL:
             raise UnexpectedError("the funnel is not what the shop's data amounts to")
         self._say()
-        self._say(Text(f"Four mornings in {seconds:.0f} s. The audit rows are in {AUDIT}, dbt's own files below "))
-        self._say(Text(f"{DEMO / 'artifacts'}, and what dbt printed in {LOGS}. To try next:"))
+        where = f"The audit rows are in {AUDIT}, dbt's own files in {DEMO / 'artifacts'}."
+        self._say(Text(f"Four mornings in {seconds:.0f} s. {where}"))
+        self._say("To try next:")
         for command in self._next_commands():
             self.console.print(Text(f"  {command}"), soft_wrap=True)
 
     def _next_commands(self) -> tuple[str, ...]:
         folder = self.bin.relative_to(ROOT) if self.bin.is_relative_to(ROOT) else self.bin
-        worst = "SELECT name, status, message FROM run_results WHERE outcome = 'failure'"
+        history = "SELECT started_at, command, outcome, exit_code FROM invocations ORDER BY started_at"
         return (
             f"{folder}/dbt-observe status --store {STORE} --format json",
             f"{folder}/dbt-observe validate {TARGET}",
-            f"{folder}/python -c \"import duckdb; duckdb.connect('{AUDIT}', read_only=True)"
-            f'.sql(\\"{worst}\\").show()"',
-            f"GREENERY_DUCKDB_PATH={DATABASE} {folder}/dbt-observe run --store {STORE} -- "
-            f"{folder}/dbt build --project-dir {PROJECT} --profiles-dir {PROJECT}",
+            f"less {LOGS / f'morning-{raw_data.BROKEN_MORNING}-run.txt'}",
+            f"""{folder}/python -c "import duckdb; print(duckdb.connect('{AUDIT}').sql(\n    '{history}'))\"""",
         )
 
     def _say(self, what: Text | Table | str = "") -> None:
@@ -252,16 +252,14 @@ class Demo:
         self._say(Text(f"    {text}", "cyan"))
 
     def _line(self, name: str, result: Text, seconds: float) -> None:
-        padding = " " * max(1, 52 - len(result))
-        self._say(Text.assemble(f"  {name:<18}", result, padding, (f"{seconds:5.1f} s", "dim")))
+        padding = " " * max(1, 48 - len(result))
+        self._say(Text.assemble(f"  {name:<22}", result, padding, (f"{seconds:5.1f} s", "dim")))
 
 
 def _counts(statuses: Mapping[str, int]) -> Text:
-    order = list(_STYLES)
-    known = sorted(
-        statuses.items(), key=lambda each: (each[0] not in order, order.index(each[0]) if each[0] in order else 0)
-    )
-    return Text(", ").join(Text(f"{count} {status}", _STYLES.get(status, "")) for status, count in known)
+    known = [status for status in _STYLES if status in statuses]
+    unknown = sorted(statuses.keys() - _STYLES.keys())
+    return Text(", ").join(Text(f"{statuses[status]} {status}", _STYLES.get(status, "")) for status in known + unknown)
 
 
 def _ask(database: Path, sql: str, *parameters: object) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:

@@ -92,7 +92,7 @@ def ingest(
     Exit code 0, or 2 where a step could not be loaded.
     """
     with _errors():
-        from observability.artifacts.reader import open_folders
+        from observability.artifacts.folder import open_folders
         from observability.artifacts.step import Step
 
         folders = open_folders(targets)  # hashes large files while the rest is imported

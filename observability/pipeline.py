@@ -16,27 +16,26 @@ from observability.alerts import queries
 from observability.alerts.incidents import Incident, Situation, find_incidents
 from observability.alerts.message import Message, build_message
 from observability.artifacts.conformance import BackgroundJudge, Deviation, Verdict, deviations, judge
-from observability.artifacts.json_file import open_json_file, schema_of
-from observability.artifacts.kinds import Artifact, parse_schema_url
-from observability.artifacts.reader import (
+from observability.artifacts.folder import (
     ARTIFACTS,
     FRESHNESS,
     RUN_RESULTS,
     Folder,
     StepFiles,
-    StepRecord,
     find_files,
     find_steps,
     open_folders,
-    read_record,
 )
+from observability.artifacts.json_file import open_json_file, schema_of
+from observability.artifacts.kinds import Artifact, parse_schema_url
+from observability.artifacts.reader import StepRecord, read_record
 from observability.artifacts.step import Step
 from observability.audit.build import BuildOptions, Load, build_load, with_verdict
 from observability.audit.nodes import Project, build_project
 from observability.audit.redaction import Redaction
 from observability.audit.tables import ROW_VERSION
 from observability.config import Settings, load_settings
-from observability.errors import ConfigError, ObserveError, UnreadableArtifact, UnsupportedArtifact
+from observability.errors import ConfigError, ObserveError, StoreError, UnreadableArtifact, UnsupportedArtifact
 from observability.runner import NotStartedError, exit_status, linkage_from_environment, run_step
 from observability.stores.base import Store, StoredLoad, open_store
 
@@ -125,19 +124,12 @@ class _Ingestion:
     def run(self, folders: Sequence[Folder], progress: Progress) -> IngestReport:
         reports: list[LoadReport] = []
         errors: list[ObserveError] = []
-        found: list[StepFiles] = []
-        for folder in folders:
+        for done, folder in enumerate(folders):
+            progress(done, len(folders), folder.path)
             try:
-                found.append(find_files(folder, self._given, self._started_after))
-            except ObserveError as error:
-                errors.append(error)
-        found.sort(key=lambda files: (files.step.started_at is not None, files.step.started_at, files.folder))
-        stored = self._store.find_loads([files.content_hash(ROW_VERSION) for files in found if not files.empty])
-        for done, files in enumerate(found):
-            progress(done, len(found), files.folder)
-            known = None if files.empty else stored.get(files.content_hash(ROW_VERSION))
-            try:
-                reports.append(_unchanged(files, known) if known else self._load(files))
+                reports.append(self._load(find_files(folder, self._given, self._started_after)))
+            except StoreError:
+                raise  # the next step would not fare better
             except ObserveError as error:
                 errors.append(error)
         return IngestReport(tuple(reports), tuple(errors))
@@ -149,6 +141,10 @@ class _Ingestion:
                 status=LoadStatus.EMPTY,
                 warnings=("there is no file of dbt's here, and nothing was said of a step that left none",),
             )
+        content_hash = files.content_hash(ROW_VERSION)
+        known = self._store.find_loads([content_hash]).get(content_hash)
+        if known:
+            return _unchanged(files, known)
         judges = _begin_to_judge(files)
         try:
             record = self._read(files)

@@ -1,34 +1,25 @@
-"""Find the files of a dbt step, and prove that they belong to it.
+"""Read the files of a dbt step, and prove that they belong to it.
 
 dbt rewrites only some of its files at each command and none when it is killed early, so what lies in a target folder
 may be an earlier command's. The evidence, strongest first: the token that the caller put into dbt's environment; the
 step's start; the command that wrote the file; the manifest, which every command that gets so far writes anew.
 """
 
-import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
-from hashlib import sha256
-from pathlib import Path
 
 import msgspec
 
 from observability.artifacts import event_log
 from observability.artifacts.commands import KINDS, Command, CommandKind, from_args, parse_command
-from observability.artifacts.json_file import JsonFile, Metadata, open_json_file
+from observability.artifacts.folder import FRESHNESS, LOG, MANIFEST, RUN_RESULTS, StepFiles, utc
+from observability.artifacts.json_file import Metadata
 from observability.artifacts.manifest import Manifest, read_manifest
 from observability.artifacts.run_results import RunResults, read_run_results
 from observability.artifacts.sources import Sources, read_sources
-from observability.artifacts.step import FILE_NAME, TOKEN_KEY, Step, read_step
-from observability.errors import ArtifactError, UnreadableArtifact
-
-MANIFEST, RUN_RESULTS, LOG = "manifest.json", "run_results.json", "dbt.log"
-FRESHNESS = ("sources.json", "freshness.json")
-ARTIFACTS = (MANIFEST, RUN_RESULTS, *FRESHNESS)
-_RECOGNISED = (*ARTIFACTS, FILE_NAME)
-_CLOCK_SLACK = timedelta(seconds=1)
+from observability.artifacts.step import TOKEN_KEY, Step
+from observability.errors import ArtifactError
 
 
 class Evidence:
@@ -37,44 +28,6 @@ class Evidence:
     RESULTS = "results"
     EVENT_LOG = "event_log"
     NOT_RUN = "not_run"
-
-
-@dataclass(frozen=True)
-class StepFiles:
-    """The files of one step's folder, none of them read yet, and what the caller knows of the step."""
-
-    folder: Path
-    step: Step
-    files: dict[str, JsonFile]
-    log: Path | None = None
-    started_after: datetime | None = None
-
-    def content_hash(self, row_version: int) -> str:
-        """Names what a load of these files would store: sha256 in hex over their digests and the step's context."""
-        context = (
-            [(name, file.sha256) for name, file in sorted(self.files.items())],
-            msgspec.structs.asdict(self.step),
-            self.started_after,
-            self.log and self.log_file.sha256,
-            row_version,
-        )
-        return sha256(msgspec.json.encode(context)).hexdigest()
-
-    def release(self) -> None:
-        """Give the files' pages back. What is left undecoded is read again when it is asked for."""
-        for file in self.files.values():
-            file.release()
-
-    @property
-    def empty(self) -> bool:
-        """Nothing lies here and nothing was said of it: there is no step to tell of."""
-        return not self.files and self.log is None and self.step.exit_code is None and self.step.command is None
-
-    @cached_property
-    def log_file(self) -> JsonFile:
-        """The event log's bytes. Only for a step that has one."""
-        assert self.log is not None  # noqa: S101 - callers look first
-        return open_json_file(self.log)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,102 +55,6 @@ class StepRecord:
         if self.command.kind is None and self.sources and not self.run_results:
             return CommandKind.CHECKS_FRESHNESS
         return self.command.kind
-
-
-def find_steps(target: Path) -> list[Path]:
-    """The step folders below a target, itself included: those that hold a file of dbt's, or the caller's account.
-
-    A folder whose `target/` holds them is one step (Cosmos and `dbt` itself lay them out so); a tree of
-    `{dag_id}/{run_id}/{task_id}/{map_index}/{try_number}/` is many.
-    """
-    if _is_step(target):
-        return [target]
-    if _is_step(target / "target"):
-        return [target / "target"]
-    found = list(_walk(target))
-    return sorted(found) or [target]
-
-
-@dataclass(frozen=True)
-class Folder:
-    """A step's folder with its artifacts opened: hashing the large ones is under way."""
-
-    path: Path
-    files: dict[str, JsonFile]
-
-
-def open_folders(targets: Sequence[str | Path]) -> list[Folder]:
-    """Open every artifact below the targets. Raises UnreadableArtifact for one that cannot be opened."""
-    return [
-        Folder(folder, {name: open_json_file(folder / name) for name in ARTIFACTS if (folder / name).is_file()})
-        for target in targets
-        for folder in find_steps(Path(target))
-    ]
-
-
-def _is_step(folder: Path) -> bool:
-    return any((folder / name).is_file() for name in (*_RECOGNISED, LOG))
-
-
-def _walk(folder: Path) -> Iterator[Path]:
-    for child in sorted(path for path in folder.iterdir() if path.is_dir() and not path.is_symlink()):
-        if _is_step(child):
-            yield child
-        else:
-            yield from _walk(child)
-
-
-def find_files(opened: Folder, given: Step, started_after: datetime | None = None) -> StepFiles:
-    """What a step's folder holds, and what is known of the step: what is `given` goes before observe.json and the path.
-
-    Raises UnreadableArtifact for an observe.json that is damaged, or a folder that is not there.
-    """
-    folder, files = opened.path, opened.files
-    if not folder.is_dir() and given.exit_code is None:
-        raise UnreadableArtifact(
-            f"there is no folder {folder}",
-            where=str(folder),
-            next_step="give the folder that dbt wrote to (its target path), or --exit-code if it never wrote one",
-        )
-    observed = folder / FILE_NAME
-    step = _merge(given, read_step(observed) if observed.is_file() else _from_path(folder))
-    return StepFiles(folder, step, files, _needed_log(folder, step, files), started_after or _slack(step.started_at))
-
-
-def _slack(started_at: datetime | None) -> datetime | None:
-    return _utc(started_at) - _CLOCK_SLACK if started_at else None
-
-
-def _merge(given: Step, observed: Step) -> Step:
-    defaults = msgspec.structs.asdict(Step())
-    said = {name: value for name, value in msgspec.structs.asdict(given).items() if value != defaults[name]}
-    return msgspec.structs.replace(observed, **said)
-
-
-def _from_path(folder: Path) -> Step:
-    """The linkage that a tree's folders spell: `{dag_id}/{run_id}/{task_id}/{map_index}/{try_number}`."""
-    parts = folder.absolute().parts
-    parts = parts[:-1] if parts[-1] == "target" else parts
-    if len(parts) > 5 and re.fullmatch(r"-?\d+", parts[-2]) and parts[-1].isdigit():
-        dag_id, dag_run_id, task_id, map_index, try_number = parts[-5:]
-        return Step(
-            dag_id=dag_id,
-            dag_run_id=dag_run_id,
-            task_id=task_id,
-            map_index=int(map_index),
-            try_number=int(try_number),
-        )
-    return Step()
-
-
-def _needed_log(folder: Path, step: Step, files: dict[str, JsonFile]) -> Path | None:
-    """The event log, where the results may be missing or partial: it can be a thousand times their size."""
-    complete = (RUN_RESULTS in files and step.exit_code in {None, 0, 1}) or (
-        any(name in files for name in FRESHNESS) and step.exit_code == 0
-    )
-    if complete:
-        return None
-    return next((path for path in (folder / LOG, folder / "logs" / LOG) if path.is_file()), None)
 
 
 def read_record(files: StepFiles, others: Collection[str] = ()) -> StepRecord:
@@ -376,7 +233,7 @@ class _Reading:
         told = (
             (parse_timestamp(own.invocation_started_at) if own else None)
             or (generated_at - elapsed if generated_at else None)
-            or (_utc(step.started_at) if step.started_at else None)
+            or (utc(step.started_at) if step.started_at else None)
             or parse_timestamp(metadata.invocation_started_at if own is None else None)
             or parse_timestamp(metadata.generated_at)
             or self.files.started_after
@@ -409,12 +266,8 @@ def parse_timestamp(text: str | None) -> datetime | None:
     except ValueError:
         return None
     if moment.tzinfo is not UTC:
-        moment = _utc(moment)
+        moment = utc(moment)
     return moment if moment.year > 1 else None
-
-
-def _utc(moment: datetime) -> datetime:
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 def _stamp(manifest: Manifest | None) -> Metadata | None:
@@ -482,7 +335,7 @@ def _evidence(run_results: RunResults | None, sources: Sources | None, events: e
 
 def _completed_at(step: Step, own: Metadata | None, events: event_log.Invocation | None) -> datetime | None:
     return (
-        (_utc(step.completed_at) if step.completed_at else None)
+        (utc(step.completed_at) if step.completed_at else None)
         or parse_timestamp(own.generated_at if own else None)
         or parse_timestamp(events.last_at if events else None)
     )

@@ -11,6 +11,7 @@ import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,6 +47,7 @@ class DuckDBStore:
         if not self.path.exists():
             return {}
         with self._locked() as deadline, self._connected(deadline, read_only=True) as connection:
+            _refuse_strangers(connection, self.path)
             return _find_loads(connection, content_hashes)
 
     def find_invocations(self, invocation_ids: Collection[str]) -> dict[str, StoredLoad]:
@@ -141,8 +143,10 @@ class DuckDBStore:
         """Make a new file with its tables and views, whole before anybody sees it."""
         if self.path.exists():
             return
+        # we hold the lock: what lies here is of one that was killed
+        for left in self.path.parent.glob(f"{escape(self.path.name)}.*.partial*"):
+            left.unlink(missing_ok=True)
         partial = self.path.with_name(f"{self.path.name}.{os.getpid()}.partial")
-        partial.unlink(missing_ok=True)
         try:
             with duckdb.connect(str(partial)) as connection:
                 _create_objects(connection)

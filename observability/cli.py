@@ -185,7 +185,7 @@ def validate(
     Exit code 0 where they conform, 1 where they deviate, 2 where they cannot be judged.
     """
     with _errors():
-        from observability.pipeline import validate as judge
+        from observability.artifacts.judgement import validate as judge
         from observability.terminal import show_validation
 
         report = judge(targets)

@@ -16,7 +16,8 @@ from rich.text import Text
 
 from observability.alerts.incidents import Incident, Kind, Severity, exposures_at_risk
 from observability.alerts.message import Message, build_message, duration
-from observability.pipeline import IngestReport, Status, Validation
+from observability.artifacts.judgement import Validation
+from observability.pipeline import IngestReport, Status
 
 _STYLES = {
     "success": "green",

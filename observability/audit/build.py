@@ -1,13 +1,8 @@
 """One dbt step's records → the rows of one load. Pure: no file and no store is touched."""
 
-import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from hashlib import md5
-from typing import Any, Literal
-from urllib.parse import quote
-from uuid import NAMESPACE_URL, uuid5
 
 import msgspec
 from uuid_utils import uuid7
@@ -20,37 +15,17 @@ from observability.artifacts.run_results import RunResult as DbtResult
 from observability.artifacts.run_results import Timing
 from observability.artifacts.sources import FreshnessResult
 from observability.audit.expected_sources import expected_sources
+from observability.audit.invocation import BuildOptions, build_invocation
 from observability.audit.lineage import CauseGraph, Graph
-from observability.audit.nodes import Project, build_project, canonical, seconds
-from observability.audit.outcomes import Outcome, outcome_of, step_outcome
-from observability.audit.redaction import Redaction
-from observability.audit.schema import Json
-from observability.audit.tables import (
-    ROW_VERSION,
-    File,
-    Invocation,
-    Node,
-    RunResult,
-    SourceFreshness,
-)
-from observability.version import __version__
+from observability.audit.nodes import Project, build_project, seconds
+from observability.audit.outcomes import Outcome, outcome_of
+from observability.audit.tables import Invocation, RunResult, SourceFreshness
+from observability.audit.values import canonical, canonical_json, clean, integer
 
 RUNTIME_ERROR = "runtime error"
-_ANSI = re.compile(r"\x1b\[[0-9;]*m")
-_RUN_TYPES = re.compile(r"(scheduled|manual|backfill|dataset_triggered|asset_triggered|asset_materialization)__")
 _BAD = {Outcome.FAILURE, Outcome.WARNING}
 _LINKED = {*_BAD, Outcome.SKIPPED}
 _NONE: list[str] = []
-
-
-@dataclass(frozen=True, kw_only=True)
-class BuildOptions:
-    """What the loader's settings and its caller decide of a load."""
-
-    redaction: Redaction
-    environment: str | None = None
-    alertable: bool = True
-    compiled_code: Literal["failures", "all", "none"] = "failures"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +50,8 @@ def build_load(record: StepRecord, options: BuildOptions, project: Project | Non
     results = builder.run_results()
     freshness = builder.source_freshness()
     statuses = [row.status for row in results] + [row.status for row in freshness]
-    invocation = builder.invocation(statuses, project is not None)
+    warnings = [*record.warnings, *builder.warnings]
+    invocation = build_invocation(record, options, project, statuses, warnings)
     return Load(
         load_id=str(uuid7()),
         loaded_at=datetime.now(UTC),
@@ -83,7 +59,7 @@ def build_load(record: StepRecord, options: BuildOptions, project: Project | Non
         run_results=results,
         source_freshness=freshness,
         project=project,
-        warnings=invocation.warnings,
+        warnings=warnings,
     )
 
 
@@ -139,7 +115,7 @@ class _Builder:
             parents=parents,
             status=_status(result),
             outcome=outcome.value,
-            message=_clean(result.message),
+            message=clean(result.message),
             failures=result.failures,
             execution_time=result.execution_time,
             compile_started_at=parse_timestamp(compiling.started_at),
@@ -147,13 +123,13 @@ class _Builder:
             execute_started_at=parse_timestamp(executing.started_at),
             execute_completed_at=parse_timestamp(executing.completed_at),
             thread_id=result.thread_id,
-            rows_affected=_integer(response.get("rows_affected")),
-            bytes_processed=_integer(response.get("bytes_processed")),
-            bytes_billed=_integer(response.get("bytes_billed")),
-            slot_ms=_integer(response.get("slot_ms")),
+            rows_affected=integer(response.get("rows_affected")),
+            bytes_processed=integer(response.get("bytes_processed")),
+            bytes_billed=integer(response.get("bytes_billed")),
+            slot_ms=integer(response.get("slot_ms")),
             query_id=_text(response.get("job_id") or response.get("query_id")),
-            adapter_response=_json(response) if response else None,
-            relation_name=result.relation_name or (node.relation_name if node and "test" not in _kind(node) else None),
+            adapter_response=canonical_json(response) if response else None,
+            relation_name=result.relation_name or (node.relation_name if node and node.test_name is None else None),
             compiled_code=self._compiled_code(result, outcome),
             batch_results=canonical(result.batch_results),
         )
@@ -203,7 +179,7 @@ class _Builder:
             if node
             else None,
             filter=(criteria.filter if criteria else None) or (node.freshness_filter if node else None),
-            error=_clean(result.error),
+            error=clean(result.error),
             execution_time=result.execution_time,
         )
 
@@ -246,59 +222,6 @@ class _Builder:
             if node.unique_id not in checked
         ]
 
-    def invocation(self, statuses: Sequence[str], has_manifest: bool) -> Invocation:
-        """The step's own row. Its row_counts are filled in by the store, which knows what it wrote."""
-        record, step, metadata = self.record, self.record.files.step, self.record.metadata
-        redaction = self.options.redaction
-        results = record.run_results
-        args: dict[str, object] = dict(
-            (results.args if results else None) or (record.events.args if record.events else None) or {}
-        )
-        text = record.command.text
-        run_type = _RUN_TYPES.match(step.dag_run_id or metadata_env(metadata.env, "AIRFLOW_RUN_ID") or "")
-        linkage = _linkage(step, metadata.env)
-        return Invocation(
-            invocation_id=metadata.invocation_id or _own_id(record),
-            content_hash=record.files.content_hash(ROW_VERSION),
-            row_version=ROW_VERSION,
-            evidence=record.evidence,
-            project_name=_project_name(record, self.project.nodes),
-            environment=self.options.environment or step.environment or record.command.target or "default",
-            command=record.command.name,
-            invocation_command=redaction.text(text) if text else None,
-            run_type=run_type[1] if run_type else None,
-            dbt_version=metadata.dbt_version,
-            adapter_type=metadata.adapter_type,
-            started_at=record.started_at,
-            completed_at=record.completed_at,
-            elapsed_seconds=_elapsed(record),
-            exit_code=step.exit_code,
-            outcome=step_outcome(record, statuses).value,
-            error=_clean(record.events.error if record.events else None),
-            will_retry=step.will_retry,
-            alertable=self.options.alertable,
-            full_refresh=_flag(args.get("full_refresh"), "--full-refresh" in record.command.flags),
-            empty=_flag(args.get("empty"), "--empty" in record.command.flags),
-            args=_json(redaction.value(args)) if args else None,
-            vars=_json(redaction.value(_variables(args.get("vars")))),
-            env=_json(redaction.value(metadata.env)) if metadata.env else None,
-            git_sha=step.git_sha,
-            git_branch=step.git_branch,
-            **linkage,
-            max_tries=step.max_tries,
-            logical_date=step.logical_date,
-            log_url=step.log_url,
-            manifest_id=self.project.manifest_id if has_manifest else None,
-            lineage_id=self.project.lineage_id if has_manifest else None,
-            files=_files(record),
-            conforms=None,
-            conformance_error=None,
-            warnings=[*record.warnings, *self.warnings],
-            row_counts=Json("{}"),
-            loader_version=__version__,
-            run_date=record.started_at.date(),
-        )
-
 
 class _Links:
     """Causes, ancestors and parents of a step's bad nodes."""
@@ -328,17 +251,8 @@ class _Links:
         return causes, sorted(self._graph.ancestors(node)), list(self._graph.parents.get(node, ()))
 
 
-def _kind(node: Node) -> str:
-    return node.resource_type or ""
-
-
 def _status(result: DbtResult) -> str:
     return (result.status or "").lower()
-
-
-def _clean(message: str | None) -> str | None:
-    """dbt's text without terminal colours; dbt writes an empty message where it has none."""
-    return _ANSI.sub("", message).strip("\n") or None if message else None
 
 
 def _response(raw: msgspec.Raw) -> dict[str, object]:
@@ -346,103 +260,5 @@ def _response(raw: msgspec.Raw) -> dict[str, object]:
     return decoded if isinstance(decoded, dict) else {}
 
 
-def _integer(value: object) -> int | None:
-    """Adapters report counts as numbers or as text."""
-    try:
-        return int(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else None
-    except ValueError:
-        return None
-
-
 def _text(value: object) -> str | None:
     return str(value) if value else None
-
-
-def _flag(value: object, given: bool) -> bool | None:
-    """An option as dbt recorded it; the event log writes options as text."""
-    if isinstance(value, str) and value in {"True", "False"}:
-        return value == "True"
-    return value if isinstance(value, bool) else given or None
-
-
-def _json(value: object) -> Json:
-    return Json(msgspec.json.encode(value, order="sorted").decode())
-
-
-def _variables(value: object) -> object:
-    """--vars as an object; dbt before 1.5 and its event log record them as text."""
-    if not isinstance(value, str):
-        return value or {}
-    try:
-        return msgspec.json.decode(value)
-    except msgspec.DecodeError:
-        return value
-
-
-def metadata_env(env: Mapping[str, str | None] | None, name: str) -> str | None:
-    """One of the DBT_ENV_CUSTOM_ENV_ variables."""
-    return (env or {}).get(name)
-
-
-def _linkage(step: Any, env: Mapping[str, str | None] | None) -> dict[str, Any]:
-    """Where in Airflow this ran: as its caller said, else as dbt's environment did."""
-
-    def number(name: str) -> int | None:
-        return _integer(metadata_env(env, name))
-
-    return {
-        "dag_id": step.dag_id or metadata_env(env, "AIRFLOW_DAG_ID"),
-        "dag_run_id": step.dag_run_id or metadata_env(env, "AIRFLOW_RUN_ID"),
-        "task_id": step.task_id or metadata_env(env, "AIRFLOW_TASK_ID"),
-        "map_index": step.map_index if step.map_index is not None else number("AIRFLOW_MAP_INDEX"),
-        "try_number": step.try_number if step.try_number is not None else number("AIRFLOW_TRY_NUMBER"),
-    }
-
-
-def _own_id(record: StepRecord) -> str:
-    """An id for a step that dbt gave none: of its place in Airflow, else of where and when it ran."""
-    step = record.files.step
-    if step.dag_id and step.dag_run_id and step.task_id:
-        name = [step.dag_id, step.dag_run_id, step.task_id, step.map_index, step.try_number]
-    else:
-        name = [str(record.files.folder.absolute()), record.started_at.isoformat()]
-    return str(uuid5(NAMESPACE_URL, "dbt-observability:" + ":".join(quote(str(part), safe="") for part in name)))
-
-
-def _project_name(record: StepRecord, nodes: Mapping[str, Node]) -> str | None:
-    """The root project. Before manifest v9 only the md5 of its name is written down; without a manifest, nothing is."""
-    metadata = record.metadata
-    if metadata.project_name:
-        return metadata.project_name
-    packages = {node.package_name for node in nodes.values() if node.package_name}
-    if packages:
-        stamp = record.manifest.metadata if record.manifest else None
-        digest = stamp.project_id if stamp else None
-        return next(
-            (name for name in packages if md5(name.encode(), usedforsecurity=False).hexdigest() == digest), None
-        )
-    results = (*(record.run_results.results if record.run_results else ()),)
-    named = {result.unique_id.split(".")[1] for result in results if result.unique_id.count(".") > 1}
-    # of several packages any may be the root one
-    return named.pop() if len(named) == 1 else None
-
-
-def _elapsed(record: StepRecord) -> float | None:
-    source = record.run_results or record.sources
-    return source.elapsed_time if source else None
-
-
-def _files(record: StepRecord) -> list[File]:
-    files = [(name, file) for name, file in record.files.files.items()]
-    if record.files.log is not None:
-        files.append((record.files.log.name, record.files.log_file))
-    return [
-        File(
-            name=name,
-            uri=str(file.path.absolute()),
-            sha256=file.sha256,
-            bytes=file.size,
-            used=name in record.used or (name == "dbt.log" and record.events is not None),
-        )
-        for name, file in files
-    ]

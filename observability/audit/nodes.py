@@ -15,6 +15,7 @@ from observability.artifacts.manifest import Node as ManifestNode
 from observability.audit.lineage import Graph, exposure_ancestors
 from observability.audit.schema import Json
 from observability.audit.tables import ROW_VERSION, ExposureAncestor, Node
+from observability.audit.values import canonical, canonical_json
 
 _SECONDS = {"minute": 60.0, "hour": 3600.0, "day": 86400.0}
 
@@ -140,18 +141,12 @@ def stub(unique_id: str) -> Node:
     return Node(**(empty | known))
 
 
-def canonical(raw: msgspec.Raw) -> Json | None:
-    """JSON in its one canonical form: keys sorted, no spaces. None where it is absent, null or empty."""
-    value = decode_raw(raw)
-    return Json(msgspec.json.encode(value, order="sorted").decode()) if value else None
-
-
 def _meta(node: ManifestNode) -> tuple[Json | None, str | None]:
     """The meta, whole, and the owner that it names. dbt keeps it under `config` since 1.10, and beside it before."""
     for raw in (node.config.meta, node.meta) if node.config else (node.meta,):
         meta = decode_raw(raw)
         if meta:
-            return Json(msgspec.json.encode(meta, order="sorted").decode()), _named_owner(meta)
+            return canonical_json(meta), _named_owner(meta)
     return None, None
 
 

@@ -115,7 +115,10 @@ class Demo:
         self._say(Text(f"Morning {morning.number}: {morning.story}", "bold"))
         began = time.monotonic()
         tables = raw_data.shop(morning.number, datetime.now(UTC))
-        raw_data.land_in_duckdb(tables, DATABASE)
+        try:
+            raw_data.land_in_duckdb(tables, DATABASE)
+        except duckdb.Error as error:
+            raise UnexpectedError(f"the raw data cannot be landed: {error}") from error
         rows = sum(table.num_rows for table in tables.values())
         self._line("land raw data", Text(f"{rows:,} rows in {len(tables)} tables"), time.monotonic() - began)
         for command, outcome in morning.outcomes.items():
@@ -222,7 +225,8 @@ class Demo:
         if self._run([*self._dbt("compile"), "--select", "conversion_funnel"], log, {}):
             raise UnexpectedError("the analysis conversion_funnel cannot be compiled", log)
         sql = (TARGET / "compiled" / "greenery" / "analyses" / "conversion_funnel.sql").read_text(encoding="utf-8")
-        columns, rows = _ask(DATABASE, sql)
+        columns, found = _ask(DATABASE, sql)
+        rows = tuple(tuple(str(value) for value in row) for row in found)
         self._say()
         self._say(Text("The product funnel (analyses/conversion_funnel.sql), a column a day", "bold"))
         self._say(_transposed(columns, rows))
@@ -262,19 +266,21 @@ def _counts(statuses: Mapping[str, int]) -> Text:
     return Text(", ").join(Text(f"{statuses[status]} {status}", _STYLES.get(status, "")) for status in known + unknown)
 
 
-def _ask(database: Path, sql: str, *parameters: object) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
-    with duckdb.connect(database, read_only=True) as connection:
-        answer = connection.execute(sql, parameters)
-        columns = tuple(column[0] for column in answer.description or ())
-        return columns, tuple(tuple(str(value) for value in row) for row in answer.fetchall())
+def _ask(database: Path, sql: str, *parameters: object) -> tuple[list[str], list[tuple[Any, ...]]]:
+    """Names of the columns, and rows. Raises UnexpectedError."""
+    try:
+        with duckdb.connect(database, read_only=True) as connection:
+            answer = connection.execute(sql, parameters)
+            return [column[0] for column in answer.description or ()], answer.fetchall()
+    except duckdb.Error as error:
+        raise UnexpectedError(f"{database} does not answer: {error}") from error
 
 
-def _query(database: Path, sql: str, *parameters: object) -> list[Any]:
-    with duckdb.connect(database, read_only=True) as connection:
-        return connection.execute(sql, parameters).fetchall()
+def _query(database: Path, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
+    return _ask(database, sql, *parameters)[1]
 
 
-def _transposed(columns: tuple[str, ...], rows: tuple[tuple[str, ...], ...]) -> Table:
+def _transposed(columns: list[str], rows: tuple[tuple[str, ...], ...]) -> Table:
     """Nine columns do not fit beside each other, three days do."""
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), show_header=False)
     table.add_column(no_wrap=True, style="dim")

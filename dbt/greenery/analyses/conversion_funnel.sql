@@ -1,9 +1,9 @@
 with days as (
     select
         {{ dbt.date_trunc('day', 'session_created_at_utc') }} as session_date,
-        cast(sum(had_page_view) as {{ dbt.type_bigint() }}) as total_page_view_sessions,
-        cast(sum(had_add_to_cart) as {{ dbt.type_bigint() }}) as total_add_to_cart_sessions,
-        cast(sum(had_checkout) as {{ dbt.type_bigint() }}) as total_checkout_sessions
+        cast(sum(had_page_view) as {{ dbt.type_int() }}) as total_page_view_sessions,
+        cast(sum(had_add_to_cart) as {{ dbt.type_int() }}) as total_add_to_cart_sessions,
+        cast(sum(had_checkout) as {{ dbt.type_int() }}) as total_checkout_sessions
     from {{ ref('fct_sessions') }}
     group by 1
 )

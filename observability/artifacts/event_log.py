@@ -4,6 +4,7 @@ import mmap
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -29,7 +30,7 @@ class _RunResult(msgspec.Struct, gc=False):
     num_failures: int | None = None
     execution_time: float | None = None
     thread: str | None = None
-    adapter_response: msgspec.Raw = msgspec.Raw()
+    adapter_response: Any = None
     timing_info: list[Timing] | None = None
 
 

@@ -3,10 +3,11 @@
 import re
 from collections.abc import Iterator
 from itertools import chain
+from typing import Any
 
 import msgspec
 
-from observability.artifacts.json_file import JsonFile, Metadata, decode, decode_raw
+from observability.artifacts.json_file import JsonFile, Metadata, decode
 from observability.artifacts.kinds import Artifact
 
 
@@ -45,18 +46,18 @@ class TestMetadata(msgspec.Struct, gc=False):
 
     name: str | None = None
     namespace: str | None = None
-    kwargs: msgspec.Raw = msgspec.Raw()
+    kwargs: Any = None
 
 
 class Config(msgspec.Struct, gc=False):
-    """The part of a node's config that is needed. Raw: its shape depends on the resource type."""
+    """The part of a node's config that is needed. The shape of `freshness` depends on the resource type."""
 
     materialized: str | None = None
     severity: str | None = None
-    meta: msgspec.Raw = msgspec.Raw()
+    meta: Any = None
     group: str | None = None
     access: str | None = None
-    freshness: msgspec.Raw = msgspec.Raw()
+    freshness: Any = None
     loaded_at_field: str | None = None
     tags: list[str] | str | None = None
 
@@ -80,7 +81,7 @@ class Node(msgspec.Struct, gc=False):
     schema: str | None = None
     relation_name: str | None = None
     tags: list[str] | str | None = None
-    meta: msgspec.Raw = msgspec.Raw()
+    meta: Any = None
     config: Config | None = None
     group: str | None = None
     access: str | None = None
@@ -119,12 +120,6 @@ class Group(msgspec.Struct, gc=False):
     owner: Owner | None = None
 
 
-class Selector(msgspec.Struct, gc=False):
-    """A named selector; a default one chooses where the command line says nothing."""
-
-    default: bool | None = None
-
-
 class Manifest(msgspec.Struct, gc=False):
     """The nodes of a project as dbt parsed it, by unique_id. Macros, docs and dbt's own maps are not read."""
 
@@ -138,7 +133,7 @@ class Manifest(msgspec.Struct, gc=False):
     saved_queries: dict[str, Node] | None = None
     functions: dict[str, Node] | None = None
     groups: dict[str, Group] | None = None
-    selectors: msgspec.Raw = msgspec.Raw()
+    selectors: Any = None
 
     def resources(self) -> Iterator[tuple[str, Node]]:
         """Every resource with its unique_id."""
@@ -160,11 +155,8 @@ class Manifest(msgspec.Struct, gc=False):
     @property
     def has_default_selector(self) -> bool:
         """Whether a selector of selectors.yml chooses the nodes of a command that has no selection of its own."""
-        try:
-            selectors = msgspec.json.decode(self.selectors, type=dict[str, Selector])
-        except msgspec.DecodeError:
-            return False
-        return any(selector.default for selector in selectors.values())
+        selectors = self.selectors.values() if isinstance(self.selectors, dict) else ()
+        return any(isinstance(selector, dict) and bool(selector.get("default")) for selector in selectors)
 
 
 def read_manifest(file: JsonFile) -> Manifest:
@@ -185,7 +177,7 @@ def attached_node(node: Node) -> str | None:
     parents = node.parents
     if node.test_metadata is None or len(parents) < 2:
         return parents[0] if len(parents) == 1 else None
-    kwargs = decode_raw(node.test_metadata.kwargs)
+    kwargs = node.test_metadata.kwargs
     model = kwargs.get("model") if isinstance(kwargs, dict) else None
     match = _REF.search(model) if isinstance(model, str) else None
     if match is None:

@@ -111,7 +111,11 @@ class _Reading:
 
     def _read_manifest(self) -> Manifest | None:
         file = self.files.files.get(MANIFEST)
-        return read_manifest(file) if file else None
+        try:
+            return read_manifest(file) if file else None
+        except ArtifactError as error:
+            self._forgive(error)
+            return None
 
     def _read(self, name: str, asked: Command, manifest: Metadata | None) -> RunResults | Sources | None:
         """One file of results, or None where there is none or it is another step's."""
@@ -121,9 +125,7 @@ class _Reading:
         try:
             artifact = read_run_results(file) if name == RUN_RESULTS else read_sources(file)
         except ArtifactError as error:
-            if not was_killed(self.files.step.exit_code):
-                raise
-            self.warnings.append(f"{error.what} ({error.where}); dbt was killed, its event log is used instead")
+            self._forgive(error)
             return None
         stale = self._why_stale(name, artifact, asked, manifest)
         if stale:
@@ -132,6 +134,14 @@ class _Reading:
             return None
         self.used.append(name)
         return artifact
+
+    def _forgive(self, error: ArtifactError) -> None:
+        """A dbt that is killed leaves half a file, or an empty one: what else it left still tells. Raises otherwise."""
+        step = self.files.step
+        never_ended = step.exit_code is None and step.started_at is not None
+        if not was_killed(step.exit_code) and not never_ended:
+            raise error
+        self.warnings.append(f"{error.what} ({error.where}); dbt was killed: what its event log tells is used")
 
     def _why_stale(
         self, name: str, artifact: RunResults | Sources, asked: Command, manifest: Metadata | None

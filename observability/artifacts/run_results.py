@@ -1,5 +1,7 @@
 """run_results.json: v1 to v6, of dbt Core and of dbt 2.x."""
 
+from typing import Any
+
 import msgspec
 
 from observability.artifacts.json_file import JsonFile, Metadata, decode
@@ -21,7 +23,7 @@ class _OldNode(msgspec.Struct, gc=False):
 
 
 class RunResult(msgspec.Struct, gc=False):
-    """What became of one node. `execution_time` is in seconds; the Raw ones point into the file."""
+    """What became of one node. `execution_time` is in seconds; `compiled_code` is left in the file."""
 
     unique_id: str = ""
     status: str | None = None
@@ -30,10 +32,10 @@ class RunResult(msgspec.Struct, gc=False):
     execution_time: float | None = None
     timing: list[Timing] | None = None
     thread_id: str | None = None
-    adapter_response: msgspec.Raw = msgspec.Raw()
+    adapter_response: Any = None
     relation_name: str | None = None
     compiled_code: msgspec.Raw = msgspec.Raw()
-    batch_results: msgspec.Raw = msgspec.Raw()
+    batch_results: Any = None
     # the first pre-releases of dbt 0.19 stamped their files, and still wrote these
     node: _OldNode | None = None
     error: str | None = None

@@ -1,5 +1,7 @@
 """sources.json v1 to v3, which `dbt source freshness` writes, and freshness.json v0 of dbt 2.x."""
 
+from typing import Any
+
 import msgspec
 
 from observability.artifacts.json_file import JsonFile, Metadata, decode
@@ -18,7 +20,7 @@ class FreshnessResult(msgspec.Struct, gc=False):
     max_loaded_at_time_ago_in_s: float | None = None
     criteria: Freshness | None = None
     error: str | None = None
-    adapter_response: msgspec.Raw = msgspec.Raw()
+    adapter_response: Any = None
     timing: list[Timing] | None = None
     thread_id: str | None = None
     execution_time: float | None = None

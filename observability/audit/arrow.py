@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -26,6 +25,8 @@ def _assemble(
 ) -> "pa.Table":
     import pyarrow as pa
 
+    fields = rows[0].__struct_fields__ if rows else ()
+    values = dict(zip(fields, zip(*map(msgspec.structs.astuple, rows), strict=True), strict=True))
     arrays = []
     for column in columns:
         if column.name in made:
@@ -33,13 +34,13 @@ def _assemble(
         elif column.name in shared:
             arrays.append(pa.repeat(pa.scalar(shared[column.name], column.arrow_type), len(rows)))
         else:
-            arrays.append(pa.array(_values(column, rows), column.arrow_type))
+            own = values.get(column.name, ())
+            arrays.append(pa.array(_plain(own) if column.type is ColumnType.STRUCT else own, column.arrow_type))
     return pa.Table.from_arrays(arrays, schema=pa.schema([(c.name, c.arrow_type) for c in columns]))
 
 
-def _values(column: Column, rows: Sequence[Row]) -> list[Any]:
-    values = list(map(attrgetter(column.name), rows))
-    return msgspec.to_builtins(values) if column.type is ColumnType.STRUCT else values
+def _plain(values: Sequence[Any]) -> list[Any]:
+    return [msgspec.to_builtins(value) for value in values]
 
 
 def fact_tables(load: Load, nodes: "pa.Table | None" = None) -> dict[str, "pa.Table"]:

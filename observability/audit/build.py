@@ -20,7 +20,7 @@ from observability.audit.lineage import CauseGraph, Graph
 from observability.audit.nodes import Project, build_project, seconds
 from observability.audit.outcomes import Outcome, outcome_of
 from observability.audit.tables import Invocation, RunResult, SourceFreshness
-from observability.audit.values import canonical, canonical_json, clean, integer
+from observability.audit.values import canonical, clean, integer
 
 RUNTIME_ERROR = "runtime error"
 _BAD = {Outcome.FAILURE, Outcome.WARNING}
@@ -103,7 +103,7 @@ class _Builder:
         return [self._run_result(result, outcomes[result.unique_id], links) for result in results]
 
     def _run_result(self, result: DbtResult, outcome: Outcome, links: "_Links") -> RunResult:
-        response = _response(result.adapter_response)
+        response = result.adapter_response if isinstance(result.adapter_response, dict) else {}
         timing = {phase.name: phase for phase in result.timing or ()}
         compiling, executing = timing.get("compile") or Timing(), timing.get("execute") or Timing()
         node = self.project.nodes.get(result.unique_id)
@@ -128,7 +128,7 @@ class _Builder:
             bytes_billed=integer(response.get("bytes_billed")),
             slot_ms=integer(response.get("slot_ms")),
             query_id=_text(response.get("job_id") or response.get("query_id")),
-            adapter_response=canonical_json(response) if response else None,
+            adapter_response=canonical(response),
             relation_name=result.relation_name or (node.relation_name if node and node.test_name is None else None),
             compiled_code=self._compiled_code(result, outcome),
             batch_results=canonical(result.batch_results),
@@ -253,11 +253,6 @@ class _Links:
 
 def _status(result: DbtResult) -> str:
     return (result.status or "").lower()
-
-
-def _response(raw: msgspec.Raw) -> dict[str, object]:
-    decoded = decode_raw(raw)
-    return decoded if isinstance(decoded, dict) else {}
 
 
 def _text(value: object) -> str | None:

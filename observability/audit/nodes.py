@@ -9,13 +9,12 @@ from typing import Any
 
 import msgspec
 
-from observability.artifacts.json_file import decode_raw
 from observability.artifacts.manifest import Checksum, Freshness, Group, Manifest, Owner, Period, attached_node
 from observability.artifacts.manifest import Node as ManifestNode
 from observability.audit.lineage import Graph, exposure_ancestors
 from observability.audit.schema import Json
 from observability.audit.tables import ROW_VERSION, ExposureAncestor, Node
-from observability.audit.values import canonical, canonical_json
+from observability.audit.values import canonical
 
 _SECONDS = {"minute": 60.0, "hour": 3600.0, "day": 86400.0}
 
@@ -143,10 +142,9 @@ def stub(unique_id: str) -> Node:
 
 def _meta(node: ManifestNode) -> tuple[Json | None, str | None]:
     """The meta, whole, and the owner that it names. dbt keeps it under `config` since 1.10, and beside it before."""
-    for raw in (node.config.meta, node.meta) if node.config else (node.meta,):
-        meta = decode_raw(raw)
+    for meta in (node.config.meta, node.meta) if node.config else (node.meta,):
         if meta:
-            return canonical_json(meta), _named_owner(meta)
+            return canonical(meta), _named_owner(meta)
     return None, None
 
 
@@ -183,7 +181,7 @@ def _freshness(node: ManifestNode) -> Freshness | None:
     if node.freshness is not None:
         return node.freshness
     try:
-        return msgspec.convert(decode_raw(node.config.freshness), Freshness | None) if node.config else None
+        return msgspec.convert(node.config.freshness, Freshness | None) if node.config else None
     except msgspec.ValidationError:
         return None
 

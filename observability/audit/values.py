@@ -4,20 +4,19 @@ import re
 
 import msgspec
 
-from observability.artifacts.json_file import decode_raw
 from observability.audit.schema import Json
 
+_ENCODER = msgspec.json.Encoder(order="sorted")
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def canonical_json(value: object) -> Json:
     """A value as JSON in its one canonical form: keys sorted, no spaces."""
-    return Json(msgspec.json.encode(value, order="sorted").decode())
+    return Json(_ENCODER.encode(value).decode())
 
 
-def canonical(raw: msgspec.Raw) -> Json | None:
-    """Undecoded JSON in its canonical form; None where it is absent, null or empty."""
-    value = decode_raw(raw)
+def canonical(value: object) -> Json | None:
+    """The same; None for what is absent, null or empty."""
     return canonical_json(value) if value else None
 
 

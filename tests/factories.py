@@ -92,7 +92,7 @@ def run_results(
         "metadata": metadata("run-results", version, **stamped),
         "results": list(results),
         "elapsed_time": 12.5,
-        "args": {"which": command.split()[0], "invocation_command": f"dbt {command}", **(args or {})},
+        "args": {"which": command.split(maxsplit=1)[0], "invocation_command": f"dbt {command}", **(args or {})},
     }
 
 

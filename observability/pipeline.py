@@ -162,7 +162,7 @@ class _Ingestion:
     def _read(self, files: StepFiles) -> StepRecord:
         """Read a step; a step that failed so early that it wrote nothing leaves an earlier one's files where they lay.
 
-        They are known by this: their invocation is loaded already, and ended with another exit code.
+        They are known by this: their invocation is loaded already, on like evidence, and ended with another exit code.
         """
         record = read_record(files)
         proven = files.step.token is not None or files.started_after is not None
@@ -170,7 +170,7 @@ class _Ingestion:
         if proven or invocation_id is None or code is None:
             return record
         known = self._store.find_invocations([invocation_id]).get(invocation_id)
-        if known is None or known.exit_code in {None, code}:
+        if known is None or known.exit_code in {None, code} or known.evidence != record.evidence:
             return record
         return read_record(files, {invocation_id})
 

@@ -317,7 +317,7 @@ def _land(database: Path, ages: Ages) -> None:
         for name, age in ages.items():
             loaded_at = datetime.now(UTC) - age if isinstance(age, timedelta) else None
             connection.execute(
-                f"CREATE OR REPLACE TABLE till.{name} AS "  # noqa: S608
+                f"CREATE OR REPLACE TABLE till.{name} AS "
                 "SELECT i AS order_id, i * 1.5 AS amount, ?::TIMESTAMP AS loaded_at FROM range(1, 7) AS r(i)",
                 [loaded_at and loaded_at.replace(tzinfo=None)],
             )

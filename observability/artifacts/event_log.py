@@ -41,6 +41,7 @@ class _Data(msgspec.Struct, gc=False):
     version: str | None = None
     success: bool | None = None
     exc: str | None = None
+    conn_name: str | None = None
 
 
 class _Info(msgspec.Struct, gc=False):
@@ -72,6 +73,8 @@ class Invocation:
     last_at: str | None = None
     results: dict[str, RunResult] = field(default_factory=dict)
     started: dict[str, RunResult] = field(default_factory=dict)
+    cancelled: set[str] = field(default_factory=set)
+    """The nodes whose query dbt cancelled, because it was interrupted or told to fail fast."""
     success: bool | None = None
     """As `CommandCompleted` tells; None where the command never came to its end."""
     error: str | None = None
@@ -85,10 +88,10 @@ class Invocation:
 
 _NEEDED = re.compile(
     rb'"name": ?"(?:MainReportVersion|MainReportArgs|NodeStart|NodeFinished|CommandCompleted|MainEncounteredError'
-    rb'|MainStackTrace)"|"level": ?"error"'
+    rb'|LogCancelLine)"|"level": ?"error"'
 )
-# errors that repeat what a node's own result says
-_OF_NODES = re.compile(r"^(Log|RunResult|Catchable|Generic|Internal|EndOfRun|CheckNode)")
+# errors that repeat what the result of a node says, or the error before them
+_OF_NODES = re.compile(r"^(Log|RunResult|Catchable|Generic|Internal|EndOfRun|CheckNode|MainStackTrace)")
 
 
 def read_event_log(path: Path) -> list[Invocation]:
@@ -114,7 +117,11 @@ def read_event_log(path: Path) -> list[Invocation]:
         _take(invocation, info, event.data or _Data())
     for invocation in invocations.values():
         for finished in invocation.results.keys() & invocation.started.keys():
-            del invocation.started[finished]
+            # a cancelled query ends in an error that is none of the node's
+            if finished in invocation.cancelled and invocation.results[finished].status != "success":
+                del invocation.results[finished]
+            else:
+                del invocation.started[finished]
     return list(invocations.values())
 
 
@@ -135,8 +142,10 @@ def _take(invocation: Invocation, info: _Info, data: _Data) -> None:
             invocation.results[data.node_info.unique_id] = _finished(info, data)
         case "CommandCompleted":
             invocation.success = data.success
+        case "LogCancelLine":
+            invocation.cancelled.add(data.conn_name or "")
         case "MainEncounteredError":
-            invocation.error = data.exc or info.msg
+            invocation.error = data.exc or invocation.error  # a keyboard interrupt has no words
         case name if info.level == "error" and not invocation.error and not _OF_NODES.match(name):
             invocation.error = data.exc or info.msg
 

@@ -24,6 +24,7 @@ class StoredLoad:
     command: str | None
     outcome: str
     exit_code: int | None = None
+    evidence: str = ""
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,7 @@ class DuckDBStore:
             return {}
         with self._locked() as deadline, self._connected(deadline, read_only=True) as connection:
             rows = connection.execute(
-                "SELECT load_id, invocation_id, command, outcome, exit_code FROM main.invocations"
+                "SELECT load_id, invocation_id, command, outcome, exit_code, evidence FROM main.invocations"
                 " WHERE invocation_id IN (SELECT unnest(?::VARCHAR[]))",
                 [list(invocation_ids)],
             ).fetchall()
@@ -198,7 +198,7 @@ def _states(load: Load) -> tuple[list[str], list[str]]:
 
 def _find_loads(connection: duckdb.DuckDBPyConnection, content_hashes: Collection[str]) -> dict[str, StoredLoad]:
     rows = connection.execute(
-        "SELECT content_hash, load_id, invocation_id, command, outcome, exit_code FROM raw.invocations"
+        "SELECT content_hash, load_id, invocation_id, command, outcome, exit_code, evidence FROM raw.invocations"
         " WHERE content_hash IN (SELECT unnest(?::VARCHAR[])) ORDER BY load_id DESC",
         [list(content_hashes)],
     ).fetchall()

@@ -31,7 +31,7 @@ def test_manifest(name: str, tmp_path: Path) -> None:
     path = unpack(name, tmp_path).folder / "manifest.json"
     if not path.exists():
         return
-    theirs = parse_manifest(json.loads(path.read_bytes()))
+    theirs: Any = parse_manifest(json.loads(path.read_bytes()))
     ours = read_manifest(open_json_file(path))
     compared = 0
     for section in ("nodes", "sources", "exposures", "unit_tests"):
@@ -56,7 +56,7 @@ def test_run_results(name: str, tmp_path: Path) -> None:
     path = unpack(name, tmp_path).folder / "run_results.json"
     if not path.exists():
         return
-    theirs = parse_run_results(json.loads(path.read_bytes()))
+    theirs: Any = parse_run_results(json.loads(path.read_bytes()))
     ours = read_run_results(open_json_file(path))
     assert ours.elapsed_time == theirs.elapsed_time
     assert len(ours.results) == len(theirs.results)
@@ -69,7 +69,7 @@ def test_run_results(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", [case for case in CASES if case.startswith("freshness")])
 def test_sources(name: str, tmp_path: Path) -> None:
     path = unpack(name, tmp_path).folder / "sources.json"
-    theirs = parse_sources(json.loads(path.read_bytes()))
+    theirs: Any = parse_sources(json.loads(path.read_bytes()))
     ours = read_sources(open_json_file(path))
     assert len(ours.results) == len(theirs.results)
     for mine, other in zip(ours.results, theirs.results, strict=True):

@@ -1,0 +1,63 @@
+"""One description of a column, from which every schema follows."""
+
+import pytest
+
+import observability.audit.tables  # noqa: F401 - registers the tables
+from observability.audit.schema import DUCKDB_TYPES, PYTHON_TYPES, TABLES, ColumnType, arrow_types
+from observability.audit.views import NAMES, to_duckdb, views
+from observability.stores.duckdb import table_ddl
+
+
+def test_every_column_type_is_mapped_for_each_store() -> None:
+    assert set(DUCKDB_TYPES) == set(arrow_types()) == set(ColumnType)
+    assert set(PYTHON_TYPES.values()) == set(ColumnType) - {ColumnType.STRUCT}
+
+
+def test_the_tables_are_those_of_the_audit_dataset() -> None:
+    assert list(TABLES) == [
+        "invocations",
+        "nodes",
+        "exposure_ancestors",
+        "run_results",
+        "source_freshness",
+        "deliveries",
+        "incident_actions",
+    ]
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_every_column_is_described_once_and_every_table_is_partitioned_and_clustered(name: str) -> None:
+    table = TABLES[name]
+    names = [column.name for column in table.columns]
+    assert len(names) == len(set(names))
+    assert [column.name for column in table.columns if not column.description.endswith((".", "…"))] == []
+    assert table.description
+    assert table.partition in names
+    assert 0 < len(table.cluster) <= 4  # as many as BigQuery takes
+    assert names[:2] == ["load_id", "loaded_at"]
+
+
+def test_a_tables_whole_ddl() -> None:
+    assert table_ddl(TABLES["exposure_ancestors"]) == (
+        "CREATE TABLE IF NOT EXISTS raw.exposure_ancestors (\n"
+        '  "load_id" VARCHAR NOT NULL,\n'
+        '  "loaded_at" TIMESTAMPTZ NOT NULL,\n'
+        '  "lineage_id" VARCHAR NOT NULL,\n'
+        '  "lineage_month" DATE NOT NULL,\n'
+        '  "exposure_unique_id" VARCHAR NOT NULL,\n'
+        '  "ancestor_unique_id" VARCHAR NOT NULL,\n'
+        '  "distance" BIGINT NOT NULL\n'
+        ")"
+    )
+    files = TABLES["invocations"].column("files")
+    assert files.duckdb_type == ("STRUCT(name VARCHAR, uri VARCHAR, sha256 VARCHAR, bytes BIGINT, used BOOLEAN)[]")
+    assert str(files.arrow_type) == (
+        "list<item: struct<name: string, uri: string, sha256: string, bytes: int64, used: bool>>"
+    )
+
+
+def test_the_views_are_the_five_winning_tables_and_each_translates() -> None:
+    assert tuple(view.name for view in views()) == NAMES
+    for view in views():
+        assert view.columns == TABLES[view.name].columns
+        assert "raw." in to_duckdb(view.sql(raw="raw", main="main"))

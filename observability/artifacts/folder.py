@@ -84,7 +84,7 @@ def find_steps(target: Path) -> list[Path]:
     A folder whose `target/` holds them is one step (Cosmos and `dbt` itself lay them out so); a tree of
     `{dag_id}/{run_id}/{task_id}/{map_index}/{try_number}/` is many.
     """
-    if _is_step(target):
+    if _is_step(target) or not target.is_dir():
         return [target]
     if _is_step(target / "target"):
         return [target / "target"]
@@ -97,7 +97,13 @@ def _is_step(folder: Path) -> bool:
 
 
 def _walk(folder: Path) -> Iterator[Path]:
-    for child in sorted(path for path in folder.iterdir() if path.is_dir() and not path.is_symlink()):
+    try:
+        children = sorted(path for path in folder.iterdir() if path.is_dir() and not path.is_symlink())
+    except OSError as error:
+        raise UnreadableArtifact(
+            f"{folder} cannot be looked into: {error.strerror}", where=str(folder), next_step="check its permissions"
+        ) from error
+    for child in children:
         if _is_step(child):
             yield child
         else:

@@ -60,7 +60,7 @@ class Shop:
         """Load the next step, five minutes after the last one."""
         self.minutes += 5
         at = MORNING + timedelta(minutes=self.minutes)
-        stamp = {
+        stamp: dict[str, Any] = {
             "invocation_id": f"00000000-0000-4000-8000-{self.minutes:012}",
             "invocation_started_at": at.isoformat(),
             "generated_at": (at + timedelta(minutes=1)).isoformat(),

@@ -17,7 +17,6 @@ from typing import Annotated, Any, Literal, NamedTuple, cast, get_args, get_orig
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from pydantic_core import ErrorDetails
-from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from observability.errors import ConfigError
 
@@ -59,10 +58,10 @@ class StorageSettings(BaseModel):
     )
 
 
-class _Layer(BaseModel):
-    """What any one place may set."""
+class Settings(BaseModel):
+    """All settings; immutable. `load_settings` reads them from where they are set."""
 
-    model_config = _FROZEN
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     store: str = Field(
         default="duckdb:///.dbt_observe/audit.duckdb", min_length=1, description="Where the audit rows are kept."
@@ -91,30 +90,23 @@ class _Layer(BaseModel):
     storage: StorageSettings = Field(default=StorageSettings(), description="How much is stored.")
 
 
-class Settings(BaseSettings, _Layer):
-    """All settings. Made by `load_settings`, whose errors are readable; immutable."""
-
-    model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - silent about unknown variables
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - dbt reads no .env either
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Give the places that are read, highest precedence first. Raises ConfigError."""
-        layers = (_read_environment(os.environ), *_read_files(_working_directory()))
-        return init_settings, *(InitSettingsSource(settings_cls, layer) for layer in layers)
-
-
 def load_settings(**cli_overrides: object) -> Settings:
     """Read the settings. An override of None is as good as absent, in nested tables too. Raises ConfigError."""
     overrides = _without_none(cli_overrides)
     _check(overrides, lambda key: f"argument {key}")
-    return Settings(**overrides)
+    merged: dict[str, Any] = {}
+    for layer in (*reversed(_read_files(_working_directory())), _read_environment(os.environ), overrides):
+        merged = _merge(merged, layer)
+    return Settings.model_validate(merged)
+
+
+def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Two places as one: what stands above hides what stands below, table by table."""
+    merged = dict(below)
+    for key, value in above.items():
+        known = merged.get(key)
+        merged[key] = _merge(known, value) if isinstance(known, dict) and isinstance(value, dict) else value
+    return merged
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +122,7 @@ class Setting:
 
 def describe_settings() -> list[Setting]:
     """List every setting that can be given, in the order of their declaration."""
-    return list(_settings(_Layer, ""))
+    return list(_settings(Settings, ""))
 
 
 def _settings(model: type[BaseModel], prefix: str) -> Iterator[Setting]:
@@ -267,7 +259,7 @@ def _without_none(values: Mapping[str, object]) -> dict[str, Any]:
 def _check(values: object, where: Callable[[str], str]) -> None:
     """Check what one place says. `where` tells the place of a dotted key."""
     try:
-        _Layer.model_validate(values)
+        Settings.model_validate(values)
     except ValidationError as error:
         # Without a cause: pydantic's own error shows the values.
         raise _config_error(error.errors(include_url=False), where) from None

@@ -1,5 +1,6 @@
 """`dbt-observe`: thin commands over `pipeline`. Heavy imports stay inside them, so that `--help` is quick."""
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -99,7 +100,7 @@ def ingest(
 
         from observability.config import load_settings
         from observability.pipeline import ingest as load
-        from observability.terminal import progress_bar, show_ingest
+        from observability.terminal.loads import progress_bar, show_ingest
 
         settings = load_settings(store=store, environment=environment)
         step = Step(exit_code=exit_code, command=command, will_retry=will_retry)
@@ -131,7 +132,7 @@ def run(
     afterwards. The exit code is dbt's, whatever happens to us.
     """
     from observability.pipeline import run as run_observed
-    from observability.terminal import show_run
+    from observability.terminal.loads import show_run
 
     code, messages = run_observed(
         command, overrides={"store": store, "environment": environment}, will_retry=will_retry, alertable=not no_alert
@@ -146,7 +147,7 @@ def status(store: StoreOption = None, output: FormatOption = Format.TEXT) -> Non
     with _errors():
         from observability.config import load_settings
         from observability.pipeline import current_status
-        from observability.terminal import show_status
+        from observability.terminal.reports import show_status
 
         settings = load_settings(store=store)
         show_status(current_status(settings, datetime.now(UTC)), settings.store, as_json=output is Format.JSON)
@@ -163,7 +164,7 @@ def alert(
         from observability.config import load_settings
         from observability.errors import ConfigError
         from observability.pipeline import current_messages
-        from observability.terminal import show_messages
+        from observability.terminal.reports import show_messages
 
         if not dry_run:
             raise ConfigError(
@@ -186,7 +187,7 @@ def validate(
     """
     with _errors():
         from observability.artifacts.judgement import validate as judge
-        from observability.terminal import show_validation
+        from observability.terminal.reports import show_validation
 
         report = judge(targets)
         show_validation(report, as_json=output is Format.JSON)
@@ -222,6 +223,18 @@ def _errors() -> Iterator[None]:
 
 
 def main(arguments: list[str] | None = None) -> Any:
-    """The console script."""
+    """Run a command; ends in SystemExit."""
     run_app: Callable[..., Any] = app
     return run_app(args=arguments if arguments is not None else sys.argv[1:], prog_name="dbt-observe")
+
+
+def console_script() -> None:
+    """`dbt-observe`. Ends without taking objects down one by one, which takes long after a large load."""
+    code: object = 0
+    try:
+        main()
+    except SystemExit as ended:
+        code = ended.code
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code if isinstance(code, int) else int(code is not None))

@@ -10,11 +10,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from observability.alerts import queries
-from observability.alerts.incidents import Incident, Situation, find_incidents
-from observability.alerts.message import Message, build_message
 from observability.artifacts.conformance import BackgroundJudge
 from observability.artifacts.folder import Folder, StepFiles, find_files, open_folders
 from observability.artifacts.judgement import begin_to_judge, judge_record
@@ -27,8 +25,11 @@ from observability.audit.redaction import Redaction
 from observability.audit.tables import ROW_VERSION
 from observability.config import Settings, load_settings
 from observability.errors import ConfigError, ObserveError, StoreError
-from observability.runner import NotStartedError, exit_status, linkage_from_environment, run_step
 from observability.stores.base import Store, StoredLoad, open_store
+
+if TYPE_CHECKING:
+    from observability.alerts.incidents import Incident, Situation
+    from observability.alerts.message import Message
 
 Progress = Callable[[int, int, Path], None]
 """Called before each step is read: how many are done, how many there are, and which one is next."""
@@ -129,10 +130,11 @@ class _Ingestion:
                 status=LoadStatus.EMPTY,
                 warnings=("there is no file of dbt's here, and nothing was said of a step that left none",),
             )
-        content_hash = files.content_hash(ROW_VERSION)
-        known = self._store.find_loads([content_hash]).get(content_hash)
-        if known:
-            return _unchanged(files, known)
+        if self._store.exists:  # else the files are still being hashed while they are read
+            content_hash = files.content_hash(ROW_VERSION)
+            known = self._store.find_loads([content_hash]).get(content_hash)
+            if known:
+                return _unchanged(files, known)
         judges = begin_to_judge(files)
         try:
             record = self._read(files)
@@ -212,6 +214,8 @@ def run(
 
     Whatever happens to us, the status is dbt's: a fault of ours is one of the messages, and dbt's files are kept.
     """
+    from observability.runner import NotStartedError, exit_status, linkage_from_environment, run_step
+
     messages: list[str] = []
     settings: Settings | None = None
     try:
@@ -270,17 +274,22 @@ class Status:
 
     as_of: datetime
     steps: tuple[dict[str, object], ...]
-    incidents: tuple[Incident, ...]
+    incidents: tuple["Incident", ...]
 
 
 def current_status(settings: Settings, now: datetime) -> Status:
     """The last step of each command and every open incident. Raises StoreError where there is no store yet."""
+    from observability.alerts.incidents import find_incidents
+
     store = open_store(settings.store, lock_timeout_seconds=settings.lock_timeout_seconds)
     situation = _situation(store, now)
     return Status(now, tuple(dict(step) for step in situation.steps), tuple(find_incidents(situation)))
 
 
-def _situation(store: Store, now: datetime) -> Situation:
+def _situation(store: Store, now: datetime) -> "Situation":
+    from observability.alerts import queries
+    from observability.alerts.incidents import Situation
+
     return Situation(
         steps=store.query(queries.STEPS).to_pylist(),
         states=store.query(queries.STATES, {"now": now}).to_pylist(),
@@ -289,8 +298,10 @@ def _situation(store: Store, now: datetime) -> Situation:
     )
 
 
-def current_messages(settings: Settings, now: datetime) -> list[Message]:
+def current_messages(settings: Settings, now: datetime) -> "list[Message]":
     """The message of each open incident, the worst first."""
+    from observability.alerts.message import build_message
+
     return [build_message(incident, now) for incident in current_status(settings, now).incidents]
 
 

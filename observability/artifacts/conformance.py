@@ -20,6 +20,7 @@ from mmap import mmap
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 from pydantic import BaseModel, ValidationError
 
 from observability.artifacts.json_file import open_json_file, schema_of
@@ -121,9 +122,8 @@ def deviations(artifact: Artifact, document: bytes | memoryview | mmap, schema_u
     Raises UnsupportedArtifact where the judge has no such schema, UnreadableArtifact where it cannot get through.
     """
     model = _model(artifact, schema_url)
-    text = bytes(document)
     try:
-        content = json.loads(text)
+        content = _decode(document)
     except ValueError as error:
         return [Deviation(_WHOLE, f"Input should be JSON: {_clean(str(error))}", 1, _WHOLE)]
     except RecursionError as error:
@@ -131,6 +131,14 @@ def deviations(artifact: Artifact, document: bytes | memoryview | mmap, schema_u
             f"this {artifact} is nested too deeply to be judged", next_step="see what wrote it; dbt does not nest so"
         ) from error
     return _collapse(artifact, _faults(model, content))
+
+
+def _decode(document: bytes | memoryview | mmap) -> Any:
+    """What `json.loads` gives. msgspec gives the same where it accepts a document, and is quicker; it accepts less."""
+    try:
+        return msgspec.json.decode(document)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return json.loads(bytes(document))
 
 
 def _model(artifact: Artifact, schema_url: str) -> type[BaseModel]:

@@ -26,6 +26,7 @@ RUNTIME_ERROR = "runtime error"
 _BAD = {Outcome.FAILURE, Outcome.WARNING}
 _LINKED = {*_BAD, Outcome.SKIPPED}
 _NONE: list[str] = []
+_NO_TIME = Timing()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,8 +105,12 @@ class _Builder:
 
     def _run_result(self, result: DbtResult, outcome: Outcome, links: "_Links") -> RunResult:
         response = result.adapter_response if isinstance(result.adapter_response, dict) else {}
-        timing = {phase.name: phase for phase in result.timing or ()}
-        compiling, executing = timing.get("compile") or Timing(), timing.get("execute") or Timing()
+        compiling = executing = _NO_TIME
+        for phase in result.timing or ():
+            if phase.name == "execute":
+                executing = phase
+            elif phase.name == "compile":
+                compiling = phase
         node = self.project.nodes.get(result.unique_id)
         causes, ancestors, parents = links.of(result.unique_id, outcome)
         return RunResult(

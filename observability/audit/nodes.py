@@ -39,9 +39,9 @@ class Project:
     def manifest_id(self) -> str:
         """Names the state: the same for the same nodes, whichever command parsed them."""
         digest = sha256(f"{ROW_VERSION} {self.month:%Y-%m}\n".encode())
-        encoder = msgspec.json.Encoder()
-        for unique_id in sorted(self.nodes):
-            digest.update(encoder.encode(self.nodes[unique_id]))
+        rows = [self.nodes[unique_id] for unique_id in sorted(self.nodes)]
+        for start in range(0, len(rows), 1000):
+            digest.update(msgspec.json.encode(rows[start : start + 1000]))
         return digest.hexdigest()[:32]
 
     @cached_property

@@ -41,6 +41,10 @@ class Store(Protocol):
 
     url: str
 
+    @property
+    def exists(self) -> bool:
+        """Whether anything was stored yet; where that is not cheap to tell, true."""
+
     def find_loads(self, content_hashes: Collection[str]) -> dict[str, StoredLoad]:
         """The committed loads that have one of these contents, by content hash."""
 

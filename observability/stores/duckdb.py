@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 from observability.audit.arrow import fact_tables, invocation_table, lineage_table, node_table
 from observability.audit.build import Load
 from observability.audit.schema import TABLES, Table
-from observability.audit.views import to_duckdb, views
+from observability.audit.views import duckdb_view, to_duckdb, views
 from observability.errors import StoreBusy, StoreError, StoreSchemaError
 from observability.stores.base import Committed, StoredLoad
 
@@ -41,6 +41,11 @@ class DuckDBStore:
         self.url = f"duckdb:///{path}"
         self._timeout = lock_timeout_seconds
         self._holder = self.path.with_name(f"{self.path.name}.holder")
+
+    @property
+    def exists(self) -> bool:
+        """Whether anything was stored yet."""
+        return self.path.exists()
 
     def find_loads(self, content_hashes: Collection[str]) -> dict[str, StoredLoad]:
         """The committed loads that have one of these contents, by content hash."""
@@ -245,8 +250,7 @@ def _create_objects(connection: duckdb.DuckDBPyConnection) -> None:
             if column.name not in existing:
                 connection.execute(f'ALTER TABLE raw.{table.name} ADD COLUMN "{column.name}" {column.duckdb_type}')
     for view in views():
-        query = to_duckdb(view.sql(raw="raw", main="main"))
-        connection.execute(f"CREATE OR REPLACE VIEW main.{view.name} AS {query}")
+        connection.execute(f"CREATE OR REPLACE VIEW main.{view.name} AS {duckdb_view(view)}")
         connection.execute(f"COMMENT ON VIEW main.{view.name} IS '{view.description.replace(chr(39), chr(39) * 2)}'")
     connection.execute(f"COMMENT ON TABLE raw.invocations IS '{_MARK}{SCHEMA_VERSION}'")
     connection.commit()

@@ -41,6 +41,11 @@ def _view(name: str) -> View:
     return View(name, f"The winning rows of {name}. {TABLES[name].description}", template, TABLES[name].columns)
 
 
+def duckdb_view(view: View) -> str:
+    """The view's query in DuckDB's dialect, as it was translated when the package was made: sqlglot takes its time."""
+    return files(__name__).joinpath("duckdb", f"{view.name}.sql").read_text(encoding="utf-8")
+
+
 def to_duckdb(sql: str) -> str:
     """GoogleSQL in DuckDB's dialect. Raises sqlglot's UnsupportedError where there is no faithful translation."""
     import sqlglot

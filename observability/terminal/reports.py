@@ -1,23 +1,19 @@
-"""What the commands print: text for people through rich, JSON for machines."""
+"""What `status`, `alert` and `validate` print."""
 
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import datetime
-from pathlib import Path
-from threading import Timer
 from typing import Any
 
 import msgspec
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
 from observability.alerts.incidents import Incident, Kind, Severity, exposures_at_risk
 from observability.alerts.message import Message, build_message, duration
 from observability.artifacts.judgement import Validation
-from observability.pipeline import IngestReport, Status
+from observability.pipeline import Status
+from observability.terminal.machine import print_json
 
 _STYLES = {
     "success": "green",
@@ -40,58 +36,10 @@ def _console(*, stderr: bool = False) -> Console:
     return console
 
 
-def _print_json(value: object) -> None:
-    sys.stdout.write(msgspec.json.format(msgspec.json.encode(value, enc_hook=str), indent=2).decode() + "\n")
-
-
-@contextmanager
-def progress_bar() -> Iterator[Callable[[int, int, Path], None]]:
-    """A progress bar on stderr that shows itself only where the work takes more than a second."""
-    console = _console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-    task = bar.add_task("loading", total=None)
-    timer = Timer(1.0, bar.start)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield lambda done, total, folder: bar.update(
-            task, completed=done, total=total, description=f"loading {folder.name}"
-        )
-    finally:
-        timer.cancel()
-        bar.stop()
-
-
-def show_ingest(report: IngestReport, *, as_json: bool) -> None:
-    """What became of each step; errors go to stderr in either form."""
-    for error in report.errors:
-        _console(stderr=True).print(Text(f"dbt-observe: {error}"))
-    if as_json:
-        keys = ("invocation_id", "load_id", "status", "command", "outcome", "rows", "warnings")
-        _print_json({"loads": [{key: getattr(load, key) for key in keys} for load in report.loads]})
-        return
-    console = _console()
-    for load in report.loads:
-        line = Text.assemble((f"{load.status:<9} ", "bold"), f"{load.command or '-'} ")
-        if load.outcome:
-            line.append(load.outcome, _STYLES.get(load.outcome, ""))
-        counts = ", ".join(f"{count:,} {name}" for name, count in load.rows.items() if count)
-        console.print(line, Text(f"{counts}  {load.folder}" if counts else str(load.folder), "dim"))
-        for warning in load.warnings:
-            console.print(Text(f"          warning: {warning}", "yellow"))
-
-
-def show_run(messages: Sequence[str]) -> None:
-    """What there is to say after a dbt step, on stderr: stdout is dbt's."""
-    for message in messages:
-        _console(stderr=True).print(Text(f"dbt-observe: {message}", "dim"))
-
-
 def show_status(status: Status, store: str, *, as_json: bool) -> None:
     """What runs, what fails, which sources are stale, and who is hurt."""
     if as_json:
-        _print_json(_status_json(status, store))
+        print_json(_status_json(status, store))
         return
     console = _console()
     console.print(_steps_table(status))
@@ -213,7 +161,7 @@ def _status_json(status: Status, store: str) -> dict[str, object]:
 def show_messages(messages: Sequence[Message], *, as_json: bool) -> None:
     """Each message as people would read it."""
     if as_json:
-        _print_json({"messages": messages})
+        print_json({"messages": messages})
         return
     console = _console()
     if not messages:
@@ -232,7 +180,7 @@ def show_validation(report: Validation, *, as_json: bool) -> None:
     for error in report.errors:
         _console(stderr=True).print(Text(f"dbt-observe: {error}"))
     if as_json:
-        _print_json({"files": report.files})
+        print_json({"files": report.files})
         return
     console = _console()
     for file in report.files:

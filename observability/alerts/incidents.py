@@ -1,15 +1,11 @@
 """What is wrong now, folded to its causes. Pure: rows of the queries and a moment in, incidents out."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
 
-import msgspec
-
-Record = Mapping[str, Any]
-"""A row of one of the queries."""
+from observability.alerts.exposures import TESTS, Exposure, Exposures, Record, Risk, observe
 
 
 class Kind(StrEnum):
@@ -29,27 +25,6 @@ class Severity(StrEnum):
     CRITICAL = "critical"
     ERROR = "error"
     WARNING = "warning"
-
-
-class Risk(StrEnum):
-    """What an exposure suffers: it is no longer brought up to date, or bad data is live in it."""
-
-    STALE = "stale"
-    SUSPECT = "suspect"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Exposure:
-    """An exposure that rests on what is broken; `distance` counts the steps from the cause."""
-
-    unique_id: str
-    name: str
-    owner: str | None
-    owner_email: str | None
-    url: str | None
-    distance: int
-    risk: Risk
-    critical: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +90,6 @@ class Situation:
 
 INTERRUPTED = "interrupted"
 _UNFINISHED = {INTERRUPTED, "not_run"}
-_TESTS = {"test", "unit_test"}
 _ORDER = {severity: rank for rank, severity in enumerate(Severity)}
 
 
@@ -124,7 +98,7 @@ def find_incidents(situation: Situation) -> list[Incident]:
     ended_badly = {step["invocation_id"]: step for step in situation.steps if step["outcome"] in _UNFINISHED}
     incidents: list[Incident] = []
     for scope, states in _by_scope(situation.states).items():
-        exposures = _Exposures(scope, situation)
+        exposures = Exposures(scope, situation.exposures)
         # what dbt was at when it was interrupted belongs to the step, which is to be run again
         cut_off = [row for row in states if row["status"] == INTERRUPTED and row["invocation_id"] in ended_badly]
         for row in cut_off:
@@ -145,7 +119,7 @@ def _by_scope(rows: Iterable[Record]) -> dict[tuple[str | None, str], list[Recor
     return scopes
 
 
-def _node_incidents(states: Sequence[Record], exposures: "_Exposures", runbooks: Mapping[str, str]) -> list[Incident]:
+def _node_incidents(states: Sequence[Record], exposures: Exposures, runbooks: Mapping[str, str]) -> list[Incident]:
     bad = {row["unique_id"]: row for row in states if row["outcome"] in {"failure", "warning"}}
     roots = {unique_id: _root(row, bad) for unique_id, row in bad.items()}
     groups: dict[str, list[Record]] = {}
@@ -209,19 +183,19 @@ def _is_above(candidate: Record, row: Record, ancestors: set[str]) -> bool:
     if candidate["resource_type"] == "test":
         # the tests of one node stand side by side: what this one tests is not above it in that sense
         parents = set(candidate["parents"] or ())
-        tested = set(row["parents"] or ()) if row["resource_type"] in _TESTS else set()
+        tested = set(row["parents"] or ()) if row["resource_type"] in TESTS else set()
         return bool(parents) and parents <= ancestors - tested
     return candidate["unique_id"] in ancestors
 
 
 def _subject(row: Record) -> str:
-    if row["resource_type"] in _TESTS and row["attached_node"]:
+    if row["resource_type"] in TESTS and row["attached_node"]:
         return str(row["attached_node"])
     return str(row["unique_id"])
 
 
 def _kind(row: Record) -> Kind:
-    if row["resource_type"] in _TESTS:
+    if row["resource_type"] in TESTS:
         return Kind.TEST_FAILURE
     if row["resource_type"] == "source":
         return Kind.FRESHNESS_RUNTIME_ERROR if row["status"] == "runtime error" else Kind.SOURCE_STALE
@@ -233,12 +207,12 @@ def _incident(
     rows: Sequence[Record],
     blocked: Sequence[str],
     folded: Sequence[str],
-    exposures: "_Exposures",
+    exposures: Exposures,
     runbooks: Mapping[str, str],
 ) -> Incident:
-    worst = min(rows, key=lambda row: (row["outcome"] != "failure", row["resource_type"] in _TESTS, row["since"]))
+    worst = min(rows, key=lambda row: (row["outcome"] != "failure", row["resource_type"] in TESTS, row["since"]))
     kind = _kind(worst)
-    at_risk = exposures.below(rows, blocked, kind)
+    at_risk = exposures.below(rows, blocked, built=kind is Kind.TEST_FAILURE)
     failing = any(row["outcome"] == "failure" for row in rows)
     critical = failing and any(exposure.critical for exposure in at_risk)
     wells = [row["well_at"] for row in rows]
@@ -294,70 +268,19 @@ def _failure(row: Record) -> Failure:
     )
 
 
-@dataclass
-class _Exposures:
-    scope: tuple[str | None, str]
-    situation: Situation
-    _by_node: dict[str, list[Record]] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        for row in self.situation.exposures:
-            if (row["project_name"], row["environment"]) == self.scope:
-                self._by_node.setdefault(row["node"], []).append(row)
-
-    def below(self, rows: Sequence[Record], blocked: Sequence[str], kind: Kind) -> tuple[Exposure, ...]:
-        """The exposures below the failing nodes, each once, the nearest first."""
-        stopped = {exposure["exposure_unique_id"] for node in blocked for exposure in self._by_node.get(node, ())}
-        stopped |= set(blocked)
-        found: dict[str, Exposure] = {}
-        for row in rows:
-            for node in _bases(row):
-                for exposure in self._by_node.get(node, ()):
-                    unique_id = exposure["exposure_unique_id"]
-                    suspect = kind is Kind.TEST_FAILURE and unique_id not in stopped
-                    candidate = _exposure(exposure, Risk.SUSPECT if suspect else Risk.STALE)
-                    if unique_id not in found or candidate.distance < found[unique_id].distance:
-                        found[unique_id] = candidate
-        return tuple(sorted(found.values(), key=lambda one: (not one.critical, one.distance, one.unique_id)))
-
-
-def _bases(row: Record) -> list[str]:
-    return list(row["parents"] or ()) if row["resource_type"] in _TESTS else [row["unique_id"]]
-
-
-def _exposure(row: Record, risk: Risk) -> Exposure:
-    return Exposure(
-        unique_id=row["exposure_unique_id"],
-        name=row["label"] or row["name"] or row["exposure_unique_id"],
-        owner=row["owner"],
-        owner_email=row["owner_email"],
-        url=row["url"],
-        distance=row["distance"],
-        risk=risk,
-        critical=_observe(row["meta"]).get("severity") == Severity.CRITICAL,
-    )
-
-
-def _observe(meta: str | None) -> Mapping[str, Any]:
-    """What a node's meta says to us, under `observe`."""
-    decoded = msgspec.json.decode(meta) if meta else {}
-    observe = decoded.get("observe") if isinstance(decoded, dict) else None
-    return observe if isinstance(observe, dict) else {}
-
-
 def _runbooks(scope: tuple[str | None, str], situation: Situation) -> dict[str, str]:
     return {
-        row["unique_id"]: str(_observe(row["meta"])["runbook"])
+        row["unique_id"]: str(observe(row["meta"])["runbook"])
         for row in situation.runbooks
         if (row["project_name"], row["environment"]) == scope
     }
 
 
-def _step_incident(step: Record, cut_off: Sequence[Record] = (), exposures: "_Exposures | None" = None) -> Incident:
+def _step_incident(step: Record, cut_off: Sequence[Record] = (), exposures: Exposures | None = None) -> Incident:
     """A step that ended without its nodes telling why; `cut_off` are the nodes that it was at."""
     name = step["task_id"] or f"dbt {step['command'] or '(unknown command)'}"
     ended_at = step["completed_at"] or step["started_at"]
-    at_risk = exposures.below(cut_off, (), Kind.RUN_INTERRUPTED) if exposures else ()
+    at_risk = exposures.below(cut_off, (), built=False) if exposures else ()
     own = Failure(
         unique_id=step["invocation_id"],
         name=name,

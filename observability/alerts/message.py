@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from observability.alerts.incidents import Exposure, Failure, Incident, Kind, Severity
+from observability.alerts.exposures import Exposure
+from observability.alerts.incidents import Failure, Incident, Kind, Severity
 
 _SHOWN = 5
 """How many names a line lists before it says how many more there are."""

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from factories import freshness, manifest, node, result, run_results, sources, write_step
 
-from observability.alerts.incidents import Incident, Kind, Risk, Severity, exposures_at_risk
+from observability.alerts.exposures import Risk
+from observability.alerts.incidents import Incident, Kind, Severity, exposures_at_risk
 from observability.alerts.message import build_message, duration, error_line
 from observability.artifacts.step import Step
 from observability.config import Settings, load_settings

@@ -6,6 +6,7 @@
     │   ├── UnreadableArtifact   not JSON, truncated, or not the shape that its version promises
     │   └── UnsupportedArtifact  a version that we do not read (unstamped files from before dbt 0.19, say)
     ├── CommandError             the command that we were to run cannot be run
+    │   └── NotStartedError      it is not there, or not executable (in runner; carries the record of the attempt)
     └── StoreError               the audit store cannot be used
         ├── StoreBusy            another process holds it for longer than we wait
         └── StoreSchemaError     its tables were made by a version that we cannot write to

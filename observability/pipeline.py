@@ -2,7 +2,6 @@
 
 import gc
 import os
-import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -30,6 +29,9 @@ from observability.stores.base import Store, StoredLoad, open_store
 if TYPE_CHECKING:
     from observability.alerts.incidents import Incident, Situation
     from observability.alerts.message import Message
+
+_LOADED = "loaded"
+"""An empty file beside the artifacts of a step that `run` has loaded: they may go, in time."""
 
 Progress = Callable[[int, int, Path], None]
 """Called before each step is read: how many are done, how many there are, and which one is next."""
@@ -252,6 +254,7 @@ def _load_attempt(folder: Path, settings: Settings, *, alertable: bool) -> list[
     (load,) = report.loads
     told = [f"{load.command or 'dbt'}: {load.outcome}; {_counted(load.rows)} stored in {settings.store}"]
     told += [f"warning: {warning}" for warning in load.warnings]
+    (folder / _LOADED).touch()
     _prune(settings.artifacts_dir, settings.artifacts_kept)
     return told
 
@@ -263,7 +266,7 @@ def _counted(rows: Mapping[str, int]) -> str:
 
 def _prune(artifacts: Path, kept: int) -> None:
     """Remove the oldest attempts that are loaded; their names begin with their start."""
-    attempts = sorted(path for path in artifacts.iterdir() if re.fullmatch(r"\d{8}T\d{6}-[0-9a-f]{8}", path.name))
+    attempts = sorted(path.parent for path in artifacts.glob(f"*/{_LOADED}"))
     for path in attempts[: max(len(attempts) - kept, 0)]:
         shutil.rmtree(path, ignore_errors=True)
 
@@ -299,10 +302,11 @@ def _situation(store: Store, now: datetime) -> "Situation":
 
 
 def current_messages(settings: Settings, now: datetime) -> "list[Message]":
-    """The message of each open incident, the worst first."""
+    """The message of each open incident, the worst first; none for what only loads marked `--no-alert` have told."""
     from observability.alerts.message import build_message
 
-    return [build_message(incident, now) for incident in current_status(settings, now).incidents]
+    incidents = current_status(settings, now).incidents
+    return [build_message(incident, now) for incident in incidents if incident.alertable]
 
 
 @contextmanager

@@ -250,11 +250,15 @@ def test_a_command_that_is_not_there_is_told_with_a_shells_status(tmp_path: Path
     assert "no-such-dbt was not found" in ran.err
 
 
-def test_only_so_many_loaded_steps_are_kept(tmp_path: Path) -> None:
+def test_only_so_many_loaded_steps_are_kept_and_every_one_that_is_not_loaded(tmp_path: Path) -> None:
     dbt = writes_results(tmp_path, 0)
+    kept = tmp_path / ".dbt_observe" / "artifacts"
+    observe("run", "--", dbt, "run", cwd=tmp_path, DBT_OBSERVE_STORE="nonsense")
+    (unloaded,) = kept.iterdir()
     for _ in range(3):
         observe("run", "--", dbt, "run", cwd=tmp_path, DBT_OBSERVE_ARTIFACTS_KEPT="1")
-    assert len(list((tmp_path / ".dbt_observe" / "artifacts").iterdir())) == 1
+    assert len(list(kept.iterdir())) == 2
+    assert (unloaded / "run_results.json").exists()
 
 
 HEAVY = {"duckdb", "pyarrow", "pydantic", "pydantic_settings", "rich", "sqlglot", "dbt_artifacts_parser", "msgspec"}

@@ -73,6 +73,8 @@ class Incident:
     invocation_id: str | None = None
     dag_run_id: str | None = None
     log_url: str | None = None
+    alertable: bool = True
+    """Whether a load that may lead to a message has seen it."""
     age_seconds: float | None = None
     warn_after_seconds: float | None = None
     error_after_seconds: float | None = None
@@ -237,6 +239,7 @@ def _incident(
         invocation_id=worst["invocation_id"],
         dag_run_id=worst["dag_run_id"],
         log_url=worst["log_url"],
+        alertable=any(row["alertable"] for row in rows),
         age_seconds=worst["age_seconds"],
         warn_after_seconds=worst["warn_after_seconds"],
         error_after_seconds=worst["error_after_seconds"],
@@ -308,6 +311,7 @@ def _step_incident(step: Record, cut_off: Sequence[Record] = (), exposures: Expo
         invocation_id=step["invocation_id"],
         dag_run_id=step["dag_run_id"],
         log_url=step["log_url"],
+        alertable=step["alertable"],
     )
 
 

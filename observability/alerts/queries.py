@@ -3,7 +3,7 @@
 STEPS = """
 SELECT
   i.project_name, i.environment, i.command, i.dag_id, i.task_id, i.invocation_id, i.dag_run_id, i.started_at,
-  i.completed_at, i.outcome, i.exit_code, i.error, i.invocation_command, i.log_url, i.evidence,
+  i.completed_at, i.outcome, i.exit_code, i.error, i.invocation_command, i.log_url, i.evidence, i.alertable,
   MAX(IF(i.outcome IN ('success', 'warning'), i.started_at, NULL)) OVER (
     PARTITION BY i.project_name, i.environment, i.command, i.dag_id, i.task_id
   ) AS last_good_at
@@ -20,7 +20,7 @@ _CURRENT = """
 WITH steps AS (
   -- a try that another one follows is not the last word; nor is one whose next try may still come
   SELECT i.load_id, i.project_name, i.environment, i.command, i.invocation_id, i.dag_run_id, i.started_at,
-    i.completed_at, i.log_url, COALESCE(i.empty, FALSE) AS is_empty
+    i.completed_at, i.log_url, i.alertable, COALESCE(i.empty, FALSE) AS is_empty
   FROM {main}.invocations AS i
   WHERE TRUE
   QUALIFY NOT (i.will_retry AND (
@@ -41,7 +41,7 @@ WITH steps AS (
     r.test_name, r.column_name, CAST(NULL AS FLOAT64) AS age_seconds, CAST(NULL AS FLOAT64) AS warn_after_seconds,
     CAST(NULL AS FLOAT64) AS error_after_seconds, CAST(NULL AS TIMESTAMP) AS max_loaded_at,
     COALESCE(r.execute_completed_at, s.completed_at, s.started_at) AS seen_at, s.is_empty, s.invocation_id,
-    s.dag_run_id, s.command, s.log_url
+    s.dag_run_id, s.command, s.log_url, s.alertable
   FROM {main}.run_results AS r
   JOIN steps AS s ON s.load_id = r.load_id
   WHERE r.outcome <> 'unknown'
@@ -50,7 +50,7 @@ WITH steps AS (
     r.parents, NULL, r.resource_type, r.name, r.original_file_path, r.owner, r.group_name, NULL, NULL, NULL,
     r.age_seconds, r.warn_after_seconds, r.error_after_seconds, r.max_loaded_at,
     COALESCE(r.snapshotted_at, s.completed_at, s.started_at), s.is_empty, s.invocation_id, s.dag_run_id, s.command,
-    s.log_url
+    s.log_url, s.alertable
   FROM {main}.source_freshness AS r
   JOIN steps AS s ON s.load_id = r.load_id
   WHERE r.outcome <> 'unknown'

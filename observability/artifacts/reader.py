@@ -286,7 +286,7 @@ def _stamp(manifest: Manifest | None) -> Metadata | None:
 
 def was_killed(exit_code: int | None) -> bool:
     """Whether an exit code is a signal's, as `subprocess` (-9) or a shell (137) tells it."""
-    return exit_code is not None and (exit_code < 0 or exit_code > 128)
+    return exit_code is not None and (exit_code < 0 or 128 < exit_code <= 128 + 64)
 
 
 def _wrote(name: str, artifact: RunResults | Sources) -> str | None:

@@ -13,7 +13,7 @@ from observability.alerts.incidents import Incident, Kind, Severity, exposures_a
 from observability.alerts.message import build_message, duration, error_line
 from observability.artifacts.step import Step
 from observability.config import Settings, load_settings
-from observability.pipeline import current_status, ingest
+from observability.pipeline import current_messages, current_status, ingest
 
 MORNING = datetime(2026, 3, 2, 6, tzinfo=UTC)
 A, B, C = "model.shop.stg_a", "model.shop.int_b", "model.shop.fct_c"
@@ -77,8 +77,10 @@ class Shop:
                 one["timing"] = [{"name": "execute", "started_at": at.isoformat(), "completed_at": at.isoformat()}]
             artifacts["run_results"] = run_results(*results, command=command, args=args, **stamp)
         folder = write_step(self.folder / f"step{self.minutes}", **artifacts)
+        alertable = given.pop("alertable", True)
         linkage: dict[str, Any] = {"dag_id": "daily", "dag_run_id": dag_run, "task_id": command} if dag_run else {}
-        report = ingest([folder], self.settings, step=Step(command=f"dbt {command}", **linkage, **given))
+        step = Step(command=f"dbt {command}", **linkage, **given)
+        report = ingest([folder], self.settings, step=step, alertable=alertable)
         assert [load.status for load in report.loads] == ["loaded"]
 
     def incidents(self, after: timedelta = timedelta()) -> list[Incident]:
@@ -240,6 +242,15 @@ def test_a_killed_step_is_told_and_over_when_it_runs_again(told: Shop) -> None:
     assert [incident.kind for incident in told.incidents()] == [Kind.RUN_INTERRUPTED]
     told.step("run", *passed(A, B, C))
     assert told.incidents() == []
+
+
+def test_what_only_a_backfill_saw_is_shown_and_not_told(told: Shop) -> None:
+    told.step("test", result(TEST_A, "fail", failures=1), exit_code=1, alertable=False)
+    now = MORNING + timedelta(hours=1)
+    assert [incident.alertable for incident in told.incidents()] == [False]
+    assert current_messages(told.settings, now) == []
+    told.step("test", result(TEST_A, "fail", failures=1), exit_code=1)
+    assert [message.subject for message in current_messages(told.settings, now)] == [A]
 
 
 def test_no_name_is_cut_silently(told: Shop) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from observability.alerts.exposures import TESTS, Exposure, Exposures, Record, Risk, observe
@@ -88,16 +88,20 @@ class Situation:
     states: Sequence[Record]
     exposures: Sequence[Record]
     runbooks: Sequence[Record] = ()
+    now: datetime | None = None
+    """The moment as of which it is told. Without one, no retry is waited for."""
 
 
 INTERRUPTED = "interrupted"
 _UNFINISHED = {INTERRUPTED, "not_run"}
+_RETRY_WAIT = timedelta(hours=1)
+"""How long a retry that was announced is waited for; the queries say the same of nodes."""
 _ORDER = {severity: rank for rank, severity in enumerate(Severity)}
 
 
 def find_incidents(situation: Situation) -> list[Incident]:
     """Every open incident, the worst first: nodes that failed by themselves, and steps that never got to them."""
-    ended_badly = {step["invocation_id"]: step for step in situation.steps if step["outcome"] in _UNFINISHED}
+    ended_badly = {step["invocation_id"]: step for step in situation.steps if _tells_by_itself(step, situation.now)}
     incidents: list[Incident] = []
     for scope, states in _by_scope(situation.states).items():
         exposures = Exposures(scope, situation.exposures)
@@ -112,6 +116,13 @@ def find_incidents(situation: Situation) -> list[Incident]:
         incidents += _node_incidents(rest, exposures, _runbooks(scope, situation))
     incidents += [_step_incident(step) for step in ended_badly.values()]
     return sorted(incidents, key=lambda one: (_ORDER[one.severity], -len(one.exposures), one.since, one.subject))
+
+
+def _tells_by_itself(step: Record, now: datetime | None) -> bool:
+    """Whether a step is wrong in itself: it never got to an end, or it failed and none of its nodes did."""
+    if step["will_retry"] and now is not None and now - (step["completed_at"] or step["started_at"]) < _RETRY_WAIT:
+        return False
+    return step["outcome"] in _UNFINISHED or (step["outcome"] == "failure" and not step["failed_nodes"])
 
 
 def _by_scope(rows: Iterable[Record]) -> dict[tuple[str | None, str], list[Record]]:
@@ -174,8 +185,8 @@ def _above(row: Record, bad: Mapping[str, Record]) -> list[str]:
 
 
 def _same_run(row: Record, other: Record) -> bool:
-    if row["dag_run_id"]:
-        return bool(row["dag_run_id"] == other["dag_run_id"])
+    if row["dag_run_id"]:  # unique within its DAG only: two that run at six have the same
+        return bool((row["dag_id"], row["dag_run_id"]) == (other["dag_id"], other["dag_run_id"]))
     return bool(row["invocation_id"] == other["invocation_id"])
 
 
@@ -226,7 +237,8 @@ def _incident(
         subject=subject,
         name=_name(subject, worst),
         failures=tuple(_failure(row) for row in sorted(rows, key=lambda row: row["unique_id"])),
-        blocked=tuple(blocked),
+        # an exposure that was skipped is told among those that are hurt
+        blocked=tuple(node for node in blocked if not node.startswith("exposure.")),
         folded=tuple(folded),
         exposures=at_risk,
         owner=worst["owner"],
@@ -247,11 +259,11 @@ def _incident(
 
 
 def _name(subject: str, row: Record) -> str:
-    """What people call the subject: a source by both its names."""
-    parts = subject.split(".")
-    if parts[0] == "source":
-        return ".".join(parts[2:])
-    return str(row["name"] or subject) if subject == row["unique_id"] else parts[2] if len(parts) > 2 else subject
+    """What people call the subject: a source by both its names, a model of several versions with its version."""
+    kind, *parts = subject.split(".")
+    if kind == "test":
+        return str(row["name"] or subject)
+    return ".".join(parts[1:]) or subject
 
 
 def _failure(row: Record) -> Failure:
@@ -281,7 +293,8 @@ def _runbooks(scope: tuple[str | None, str], situation: Situation) -> dict[str, 
 
 def _step_incident(step: Record, cut_off: Sequence[Record] = (), exposures: Exposures | None = None) -> Incident:
     """A step that ended without its nodes telling why; `cut_off` are the nodes that it was at."""
-    name = step["task_id"] or f"dbt {step['command'] or '(unknown command)'}"
+    mapped = [f"[{step['map_index']}]"] if (step["map_index"] or 0) > -1 and step["map_index"] is not None else []
+    name = "".join((step["task_id"], *mapped)) if step["task_id"] else f"dbt {step['command'] or '(unknown command)'}"
     ended_at = step["completed_at"] or step["started_at"]
     at_risk = exposures.below(cut_off, (), built=False) if exposures else ()
     own = Failure(
@@ -292,7 +305,7 @@ def _step_incident(step: Record, cut_off: Sequence[Record] = (), exposures: Expo
         outcome="failure",
         message=step["error"],
         failures=None,
-        since=step["started_at"],
+        since=step["since"],
         seen_at=ended_at,
     )
     return Incident(
@@ -300,13 +313,14 @@ def _step_incident(step: Record, cut_off: Sequence[Record] = (), exposures: Expo
         environment=step["environment"],
         kind=Kind.RUN_INTERRUPTED if step["outcome"] == INTERRUPTED else Kind.RUN_FAILED,
         severity=Severity.CRITICAL if any(one.critical for one in at_risk) else Severity.ERROR,
-        subject=".".join(part for part in (step["dag_id"], step["task_id"]) if part) or name,
+        subject=".".join(part for part in (step["dag_id"], name) if part),
         name=name,
         failures=(own, *(_failure(row) for row in cut_off)),
         exposures=at_risk,
-        since=step["started_at"],
+        since=step["since"],
         seen_at=ended_at,
         last_good_at=step["last_good_at"],
+        bad_runs=step["bad_runs"],
         command=step["command"],
         invocation_id=step["invocation_id"],
         dag_run_id=step["dag_run_id"],

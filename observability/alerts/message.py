@@ -157,7 +157,8 @@ def _next(incident: Incident) -> str:
         return f"see what loads {incident.name}"
     if incident.kind is Kind.FRESHNESS_RUNTIME_ERROR:
         return f"dbt source freshness --select source:{incident.name}"
-    return f"dbt build --select {incident.name}+"
+    method = "source:" if incident.subject.startswith("source.") else ""
+    return f"dbt build --select {method}{incident.name}+"
 
 
 def _short(unique_id: str) -> str:

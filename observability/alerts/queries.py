@@ -1,25 +1,60 @@
 """The questions that incidents are made of, in GoogleSQL over the views. Parameters: `@now`."""
 
 STEPS = """
-SELECT
-  i.project_name, i.environment, i.command, i.dag_id, i.task_id, i.invocation_id, i.dag_run_id, i.started_at,
-  i.completed_at, i.outcome, i.exit_code, i.error, i.invocation_command, i.log_url, i.evidence, i.alertable,
-  MAX(IF(i.outcome IN ('success', 'warning'), i.started_at, NULL)) OVER (
-    PARTITION BY i.project_name, i.environment, i.command, i.dag_id, i.task_id
-  ) AS last_good_at
-FROM {main}.invocations AS i
-WHERE TRUE
-QUALIFY ROW_NUMBER() OVER (
-  PARTITION BY i.project_name, i.environment, i.command, i.dag_id, i.task_id ORDER BY i.started_at DESC, i.invocation_id
-) = 1
-ORDER BY i.project_name, i.environment, i.started_at
+WITH steps AS (
+  SELECT
+    i.load_id, i.project_name, i.environment, i.command, i.dag_id, i.task_id, i.map_index, i.invocation_id,
+    i.dag_run_id, i.started_at, i.completed_at, i.outcome, i.exit_code, i.error, i.invocation_command, i.log_url,
+    i.evidence, i.alertable, i.will_retry,
+    MAX(IF(i.outcome IN ('success', 'warning'), i.started_at, NULL)) OVER (
+      PARTITION BY i.project_name, i.environment, i.command, i.dag_id, i.task_id, COALESCE(i.map_index, -1)
+    ) AS last_good_at,
+    FIRST_VALUE(i.outcome) OVER (
+      PARTITION BY i.project_name, i.environment, i.command, i.dag_id, i.task_id, COALESCE(i.map_index, -1)
+      ORDER BY i.started_at DESC, i.invocation_id
+    ) AS last_outcome
+  FROM {main}.invocations AS i
+), alike AS (
+  -- the steps that ended like the last one, since it last ended well
+  SELECT s.*,
+    s.outcome = s.last_outcome AND (s.last_good_at IS NULL OR s.started_at > s.last_good_at) AS is_alike
+  FROM steps AS s
+), last_steps AS (
+  SELECT a.*,
+    MIN(IF(a.is_alike, a.started_at, NULL)) OVER (
+      PARTITION BY a.project_name, a.environment, a.command, a.dag_id, a.task_id, COALESCE(a.map_index, -1)
+    ) AS since,
+    COUNT(IF(a.is_alike, 1, NULL)) OVER (
+      PARTITION BY a.project_name, a.environment, a.command, a.dag_id, a.task_id, COALESCE(a.map_index, -1)
+    ) AS bad_runs
+  FROM alike AS a
+  WHERE TRUE
+  QUALIFY ROW_NUMBER() OVER (
+    PARTITION BY a.project_name, a.environment, a.command, a.dag_id, a.task_id, COALESCE(a.map_index, -1)
+    ORDER BY a.started_at DESC, a.invocation_id
+  ) = 1
+), failed AS (
+  SELECT f.load_id, COUNT(*) AS failed_nodes
+  FROM (
+    SELECT r.load_id FROM {main}.run_results AS r WHERE r.outcome = 'failure'
+    UNION ALL
+    SELECT r.load_id FROM {main}.source_freshness AS r WHERE r.outcome = 'failure'
+  ) AS f
+  GROUP BY f.load_id
+)
+SELECT s.project_name, s.environment, s.command, s.dag_id, s.task_id, s.map_index, s.invocation_id, s.dag_run_id,
+  s.started_at, s.completed_at, s.outcome, s.exit_code, s.error, s.invocation_command, s.log_url, s.evidence,
+  s.alertable, s.will_retry, s.last_good_at, s.since, s.bad_runs, COALESCE(f.failed_nodes, 0) AS failed_nodes
+FROM last_steps AS s
+LEFT JOIN failed AS f ON f.load_id = s.load_id
+ORDER BY s.project_name, s.environment, s.started_at
 """
-"""The last step of each command (of each Airflow task, where there are such)."""
+"""The last step of each command (of each Airflow task, where there are such), and since when it ends so."""
 
 _CURRENT = """
 WITH steps AS (
   -- a try that another one follows is not the last word; nor is one whose next try may still come
-  SELECT i.load_id, i.project_name, i.environment, i.command, i.invocation_id, i.dag_run_id, i.started_at,
+  SELECT i.load_id, i.project_name, i.environment, i.command, i.invocation_id, i.dag_id, i.dag_run_id, i.started_at,
     i.completed_at, i.log_url, i.alertable, COALESCE(i.empty, FALSE) AS is_empty
   FROM {main}.invocations AS i
   WHERE TRUE
@@ -41,7 +76,7 @@ WITH steps AS (
     r.test_name, r.column_name, CAST(NULL AS FLOAT64) AS age_seconds, CAST(NULL AS FLOAT64) AS warn_after_seconds,
     CAST(NULL AS FLOAT64) AS error_after_seconds, CAST(NULL AS TIMESTAMP) AS max_loaded_at,
     COALESCE(r.execute_completed_at, s.completed_at, s.started_at) AS seen_at, s.is_empty, s.invocation_id,
-    s.dag_run_id, s.command, s.log_url, s.alertable
+    s.dag_id, s.dag_run_id, s.command, s.log_url, s.alertable
   FROM {main}.run_results AS r
   JOIN steps AS s ON s.load_id = r.load_id
   WHERE r.outcome <> 'unknown'
@@ -49,8 +84,8 @@ WITH steps AS (
   SELECT s.project_name, s.environment, r.unique_id, r.outcome, r.status, r.error, NULL, r.causes, r.ancestors,
     r.parents, NULL, r.resource_type, r.name, r.original_file_path, r.owner, r.group_name, NULL, NULL, NULL,
     r.age_seconds, r.warn_after_seconds, r.error_after_seconds, r.max_loaded_at,
-    COALESCE(r.snapshotted_at, s.completed_at, s.started_at), s.is_empty, s.invocation_id, s.dag_run_id, s.command,
-    s.log_url, s.alertable
+    COALESCE(r.snapshotted_at, s.completed_at, s.started_at), s.is_empty, s.invocation_id, s.dag_id, s.dag_run_id,
+    s.command, s.log_url, s.alertable
   FROM {main}.source_freshness AS r
   JOIN steps AS s ON s.load_id = r.load_id
   WHERE r.outcome <> 'unknown'

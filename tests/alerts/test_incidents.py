@@ -176,6 +176,21 @@ def test_a_failed_test_that_stops_the_build_leaves_what_is_below_stale(told: Sho
     assert {one.name: one.risk for one in incident.exposures} == {"raw_view": Risk.SUSPECT, "Board": Risk.STALE}
 
 
+def test_an_exposure_that_was_skipped_is_hurt_and_not_blocked(told: Shop) -> None:
+    board = "exposure.shop.board"
+    told.step("build", *passed(A, B, C), result(TEST_C, "fail", failures=1), result(board, "skipped"), exit_code=1)
+    (incident,) = told.incidents()
+    assert (incident.blocked, [(one.name, one.risk) for one in incident.exposures]) == ((), [("Board", Risk.STALE)])
+
+
+def test_what_to_run_again_for_a_test_of_a_source_selects_the_source(told: Shop) -> None:
+    test = "test.shop.unique_orders.4"
+    graph = manifest(node(ORDERS, source_name="raw"), node(test, [ORDERS], attached_node=ORDERS))
+    told.step("test", result(test, "fail", failures=1), graph=graph, exit_code=1)
+    (incident,) = told.incidents()
+    assert ("Next", "dbt build --select source:raw.orders+") in build_message(incident, MORNING).lines
+
+
 def test_a_stale_source_stands_by_itself(told: Shop) -> None:
     told.step("source freshness", freshness(ORDERS, "warn", max_loaded_at_time_ago_in_s=46_800.0), dag_run="r")
     failed_run(told, dag_run="r")

@@ -3,9 +3,10 @@
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from enum import StrEnum
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -113,7 +114,8 @@ def ingest(
                 alertable=not no_alert,
                 progress=progress,
             )
-        show_ingest(report, as_json=output is Format.JSON)
+        with _output():
+            show_ingest(report, as_json=output is Format.JSON)
         if report.errors:
             raise typer.Exit(OUR_ERROR)
 
@@ -137,7 +139,8 @@ def run(
     code, messages = run_observed(
         command, overrides={"store": store, "environment": environment}, will_retry=will_retry, alertable=not no_alert
     )
-    show_run(messages)
+    with suppress(OSError):  # nobody listens to us; the exit code is dbt's all the same
+        show_run(messages)
     raise typer.Exit(code)
 
 
@@ -150,7 +153,9 @@ def status(store: StoreOption = None, output: FormatOption = Format.TEXT) -> Non
         from observability.terminal.reports import show_status
 
         settings = load_settings(store=store)
-        show_status(current_status(settings, datetime.now(UTC)), settings.store, as_json=output is Format.JSON)
+        found = current_status(settings, datetime.now(UTC))
+        with _output():
+            show_status(found, settings.store, as_json=output is Format.JSON)
 
 
 @app.command()
@@ -173,7 +178,8 @@ def alert(
                 next_step="add --dry-run to print them",
             )
         messages = current_messages(load_settings(store=store), datetime.now(UTC))
-        show_messages(messages, as_json=output is Format.JSON)
+        with _output():
+            show_messages(messages, as_json=output is Format.JSON)
 
 
 @app.command()
@@ -190,7 +196,8 @@ def validate(
         from observability.terminal.reports import show_validation
 
         report = judge(targets)
-        show_validation(report, as_json=output is Format.JSON)
+        with _output():
+            show_validation(report, as_json=output is Format.JSON)
         if report.errors:
             raise typer.Exit(OUR_ERROR)
         raise typer.Exit(1 if report.deviates else 0)
@@ -218,8 +225,25 @@ def _errors() -> Iterator[None]:
     try:
         yield
     except ObserveError as error:
-        typer.echo(f"dbt-observe: {error}", err=True)
+        from observability.terminal.plain import plain_error
+
+        typer.echo(f"dbt-observe: {plain_error(error)}", err=True)
         raise typer.Exit(OUR_ERROR) from error
+
+
+@contextmanager
+def _output() -> Iterator[None]:
+    """Tell of an output that cannot be written; a reader that went away (`| head`) is left to click."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise ObserveError(
+            f"the output cannot be written: {error.strerror}",
+            where="standard output",
+            next_step="make room where it goes; what was to be stored is stored",
+        ) from error
 
 
 def main(arguments: list[str] | None = None) -> Any:
@@ -231,10 +255,15 @@ def main(arguments: list[str] | None = None) -> Any:
 def console_script() -> None:
     """`dbt-observe`. Ends without taking objects down one by one, which takes long after a large load."""
     code: object = 0
+    streams = (sys.stdout, sys.stderr)
+    for stream in streams:
+        if isinstance(stream, TextIOWrapper):  # what a terminal has no character for is spelled out
+            stream.reconfigure(errors="backslashreplace")
     try:
         main()
     except SystemExit as ended:
         code = ended.code
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in streams:
+        with suppress(AttributeError, OSError):  # one that was closed from the start is None
+            stream.flush()
     os._exit(code if isinstance(code, int) else int(code is not None))

@@ -291,10 +291,17 @@ def _runbooks(scope: tuple[str | None, str], situation: Situation) -> dict[str, 
     }
 
 
+def step_name(step: Record) -> str:
+    """What people call a step: its Airflow task, one of a mapped task by its index, else its command."""
+    if not step["task_id"]:
+        return f"dbt {step['command'] or '(unknown command)'}"
+    index = step["map_index"]
+    return str(step["task_id"]) if index is None or index < 0 else f"{step['task_id']}[{index}]"
+
+
 def _step_incident(step: Record, cut_off: Sequence[Record] = (), exposures: Exposures | None = None) -> Incident:
     """A step that ended without its nodes telling why; `cut_off` are the nodes that it was at."""
-    mapped = [f"[{step['map_index']}]"] if (step["map_index"] or 0) > -1 and step["map_index"] is not None else []
-    name = "".join((step["task_id"], *mapped)) if step["task_id"] else f"dbt {step['command'] or '(unknown command)'}"
+    name = step_name(step)
     ended_at = step["completed_at"] or step["started_at"]
     at_risk = exposures.below(cut_off, (), built=False) if exposures else ()
     own = Failure(
@@ -303,7 +310,7 @@ def _step_incident(step: Record, cut_off: Sequence[Record] = (), exposures: Expo
         resource_type=None,
         status=step["outcome"],
         outcome="failure",
-        message=step["error"],
+        message=step["error"] or _exit(step),
         failures=None,
         since=step["since"],
         seen_at=ended_at,
@@ -329,18 +336,25 @@ def _step_incident(step: Record, cut_off: Sequence[Record] = (), exposures: Expo
     )
 
 
+def _exit(step: Record) -> str | None:
+    """How dbt ended, where it left no word of it."""
+    told = step["outcome"] != INTERRUPTED and step["exit_code"]
+    return f"dbt ended with exit code {step['exit_code']}" if told else None
+
+
 def exposures_at_risk(incidents: Sequence[Incident]) -> list[tuple[Exposure, list[Incident]]]:
-    """Each exposure once, with the incidents that hurt it; the nearest of them gives risk and distance."""
-    found: dict[str, tuple[Exposure, list[Incident]]] = {}
+    """Each exposure of each environment once, with the incidents that hurt it; the nearest gives the distance."""
+    found: dict[tuple[str | None, str, str], tuple[Exposure, list[Incident]]] = {}
     for incident in incidents:
         if incident.severity is Severity.WARNING and incident.kind is not Kind.SOURCE_STALE:
             continue
         for exposure in incident.exposures:
-            known, hurting = found.get(exposure.unique_id, (exposure, []))
+            key = (incident.project_name, incident.environment, exposure.unique_id)
+            known, hurting = found.get(key, (exposure, []))
             nearest = min(known, exposure, key=lambda one: one.distance)
             stale = Risk.STALE in {known.risk, exposure.risk}
-            found[exposure.unique_id] = (
-                replace(nearest, risk=Risk.STALE if stale else Risk.SUSPECT),
-                [*hurting, incident],
-            )
-    return sorted(found.values(), key=lambda one: (not one[0].critical, one[0].distance, one[0].unique_id))
+            found[key] = (replace(nearest, risk=Risk.STALE if stale else Risk.SUSPECT), [*hurting, incident])
+    return [
+        found[key]
+        for key in sorted(found, key=lambda key: (not found[key][0].critical, found[key][0].distance, key[2], key[1]))
+    ]

@@ -45,14 +45,15 @@ def build_message(incident: Incident, now: datetime) -> Message:
     )
 
 
-def _where(incident: Incident) -> str:
+def where(incident: Incident) -> str:
+    """The project and the environment that an incident is in."""
     return " / ".join(part for part in (incident.project_name, incident.environment) if part)
 
 
 def _node_error(incident: Incident) -> str:
     kind = incident.subject.partition(".")[0]
     verb = "was interrupted" if incident.failures[0].status == "interrupted" else "failed"
-    return f"{kind} {incident.name} {verb} in {_where(incident)}"
+    return f"{kind} {incident.name} {verb} in {where(incident)}"
 
 
 def _test_failure(incident: Incident) -> str:
@@ -60,26 +61,27 @@ def _test_failure(incident: Incident) -> str:
     shown = failing or incident.failures
     verb = "fail" if failing else "warn"
     if len(shown) == 1:
-        return f"test {shown[0].test_name or shown[0].name} {verb}s on {incident.name} in {_where(incident)}"
-    return f"{len(shown)} tests {verb} on {incident.name} in {_where(incident)}"
+        return f"test {shown[0].test_name or shown[0].name} {verb}s on {incident.name} in {where(incident)}"
+    return f"{len(shown)} tests {verb} on {incident.name} in {where(incident)}"
 
 
 def _source_stale(incident: Incident) -> str:
     if incident.age_seconds is None:
-        return f"source {incident.name} holds no rows in {_where(incident)}"
-    return f"source {incident.name} is {duration(incident.age_seconds)} old in {_where(incident)}"
+        return f"source {incident.name} holds no rows in {where(incident)}"
+    return f"source {incident.name} is {duration(incident.age_seconds)} old in {where(incident)}"
 
 
 def _freshness_runtime_error(incident: Incident) -> str:
-    return f"the freshness of source {incident.name} could not be checked in {_where(incident)}"
+    return f"the freshness of source {incident.name} could not be checked in {where(incident)}"
 
 
 def _run_interrupted(incident: Incident) -> str:
-    return f"{incident.name} was interrupted in {_where(incident)}"
+    return f"{incident.name} was interrupted in {where(incident)}"
 
 
 def _run_failed(incident: Incident) -> str:
-    return f"{incident.name} ended before it ran a node in {_where(incident)}"
+    how = "failed outside its nodes" if incident.failures[0].status == "failure" else "ended before it ran a node"
+    return f"{incident.name} {how} in {where(incident)}"
 
 
 _HEADLINES: dict[Kind, Callable[[Incident], str]] = {
@@ -151,21 +153,20 @@ def _since(incident: Incident, now: datetime) -> str:
 
 
 def _next(incident: Incident) -> str:
-    if incident.kind in {Kind.RUN_INTERRUPTED, Kind.RUN_FAILED}:
+    kind = incident.subject.partition(".")[0]
+    if incident.kind in {Kind.RUN_INTERRUPTED, Kind.RUN_FAILED} or kind == "operation":
         return f"dbt {incident.command}" if incident.command else ""
     if incident.kind is Kind.SOURCE_STALE:
         return f"see what loads {incident.name}"
     if incident.kind is Kind.FRESHNESS_RUNTIME_ERROR:
         return f"dbt source freshness --select source:{incident.name}"
-    method = "source:" if incident.subject.startswith("source.") else ""
+    method = "source:" if kind == "source" else ""
     return f"dbt build --select {method}{incident.name}+"
 
 
 def _short(unique_id: str) -> str:
-    parts = unique_id.split(".")
-    return (
-        ".".join(parts[2:3]) if parts[0] in {"test", "model", "snapshot", "seed"} else ".".join(parts[2:]) or unique_id
-    )
+    kind, *parts = unique_id.split(".")
+    return ".".join(parts[1:2] if kind == "test" else parts[1:]) or unique_id
 
 
 def _listing(names: Sequence[str], what: str, *, separator: str = ", ") -> str:

@@ -10,6 +10,7 @@ import typer
 
 from observability.pipeline import IngestReport
 from observability.terminal.machine import print_json
+from observability.terminal.plain import plain, plain_error, plain_lines
 
 _COLOURS = {"success": "green", "warning": "yellow", "failure": "red", "interrupted": "red", "not_run": "red"}
 
@@ -27,7 +28,7 @@ def progress_bar() -> Iterator[Callable[[int, int, Path], None]]:
     timer.start()
 
     def advance(done: int, total: int, folder: Path) -> None:
-        state.update(completed=done, total=total, description=f"loading {folder.name}")
+        state.update(completed=done, total=total, description=f"loading {plain(folder.name)}")
         for bar in bars:
             bar.show(state)
 
@@ -65,7 +66,7 @@ class _Bar:
 def show_ingest(report: IngestReport, *, as_json: bool) -> None:
     """What became of each step; errors go to stderr in either form."""
     for error in report.errors:
-        typer.echo(f"dbt-observe: {error}", err=True)
+        typer.echo(f"dbt-observe: {plain_error(error)}", err=True)
     if as_json:
         keys = ("invocation_id", "load_id", "status", "command", "outcome", "rows", "warnings")
         print_json({"loads": [{key: getattr(load, key) for key in keys} for load in report.loads]})
@@ -74,16 +75,16 @@ def show_ingest(report: IngestReport, *, as_json: bool) -> None:
         counts = ", ".join(f"{count:,} {name}" for name, count in load.rows.items() if count)
         words = [
             typer.style(f"{load.status:<9}", bold=True),
-            load.command or "-",
+            plain(load.command or "-"),
             typer.style(load.outcome, fg=_COLOURS.get(load.outcome)) if load.outcome else "",
-            typer.style(f"{counts}  {load.folder}" if counts else str(load.folder), dim=True),
+            typer.style(f"{counts}  {plain(load.folder)}" if counts else plain(load.folder), dim=True),
         ]
         typer.echo(" ".join(word for word in words if word))
         for warning in load.warnings:
-            typer.echo(typer.style(f"          warning: {warning}", fg="yellow"))
+            typer.echo(typer.style(f"          warning: {plain(warning)}", fg="yellow"))
 
 
 def show_run(messages: Sequence[str]) -> None:
     """What there is to say after a dbt step, on stderr: stdout is dbt's."""
     for message in messages:
-        typer.echo(typer.style(f"dbt-observe: {message}", dim=True), err=True)
+        typer.echo(typer.style(f"dbt-observe: {plain_lines(message)}", dim=True), err=True)

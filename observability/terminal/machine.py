@@ -1,10 +1,14 @@
 """Output for machines."""
 
-import sys
-
 import msgspec
+import typer
 
 
 def print_json(value: object) -> None:
-    """A value as indented JSON on stdout."""
-    sys.stdout.write(msgspec.json.format(msgspec.json.encode(value, enc_hook=str), indent=2).decode() + "\n")
+    """A value as indented JSON on stdout, in UTF-8 whatever the terminal speaks."""
+    typer.echo(msgspec.json.format(msgspec.json.encode(value, enc_hook=_text), indent=2))
+
+
+def _text(value: object) -> str:
+    # the name of a file may be no Unicode at all
+    return str(value).encode(errors="backslashreplace").decode()

@@ -5,15 +5,18 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
+import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from observability.alerts.incidents import Incident, Kind, Severity, exposures_at_risk
-from observability.alerts.message import Message, build_message, duration
+from observability.alerts.exposures import Exposure
+from observability.alerts.incidents import Incident, Kind, Severity, exposures_at_risk, step_name
+from observability.alerts.message import Message, build_message, duration, where
 from observability.artifacts.judgement import Validation
 from observability.pipeline import Status
 from observability.terminal.machine import print_json
+from observability.terminal.plain import plain, plain_error
 
 _STYLES = {
     "success": "green",
@@ -22,15 +25,16 @@ _STYLES = {
     "interrupted": "red",
     "not_run": "red",
 }
-_WHOLE = {"project", "environment", "step", "began (UTC)", "last good", "since (UTC)", "source", "exposure"}
+_WHOLE = {"began (UTC)", "last good", "since (UTC)"}
+"""Columns that are not folded: what is in them has one width. Text of dbt's is folded, for it would be cut off."""
 _FILE_WIDTH = 140
 """Columns of what goes to a file or a pipe, where nobody says how many there are."""
 _MARKS = {Severity.CRITICAL: ("●", "bold red"), Severity.ERROR: ("●", "red"), Severity.WARNING: ("▲", "yellow")}
 
 
-def _console(*, stderr: bool = False) -> Console:
+def _console() -> Console:
     # dbt's text is data: neither markup nor emoji codes in it mean anything
-    console = Console(stderr=stderr, markup=False, emoji=False, highlight=False, soft_wrap=True)
+    console = Console(markup=False, emoji=False, highlight=False, soft_wrap=True)
     if not console.is_terminal:
         console.width = _FILE_WIDTH
     return console
@@ -48,13 +52,13 @@ def show_status(status: Status, store: str, *, as_json: bool) -> None:
     if not status.incidents:
         console.print(Text("Nothing fails now.", "green"))
     if failing:
-        console.print(_incidents_table(failing, status.as_of))
+        console.print(_incidents_table(failing, status))
     if stale:
         console.print(_sources_table(stale))
     at_risk = exposures_at_risk(status.incidents)
     if at_risk:
-        console.print(_exposures_table(at_risk))
-    console.print(Text(f"as of {_clock(status.as_of)} UTC, from {store}", "dim"))
+        console.print(_exposures_table(at_risk, status))
+    console.print(Text(f"as of {_clock(status.as_of)} UTC, from {plain(store)}", "dim"))
 
 
 def _table(title: str, *columns: str) -> Table:
@@ -72,16 +76,22 @@ def _steps_table(status: Status) -> Table:
             *_texts(
                 step["project_name"] or "-",
                 step["environment"],
-                f"dbt {step['command'] or '(unknown)'}" + (f" ({step['task_id']})" if step["task_id"] else ""),
+                f"dbt {step['command'] or '(unknown)'}" + (f" ({step_name(step)})" if step["task_id"] else ""),
                 _clock(step["started_at"]),
             ),
-            Text(outcome, _STYLES.get(outcome, "")),
+            Text(plain(outcome), _STYLES.get(outcome, "")),
             Text(_clock(step["last_good_at"]) if step["last_good_at"] else "never"),
         )
     return table
 
 
-def _incidents_table(incidents: Sequence[Incident], now: datetime) -> Table:
+def _several(status: Status) -> bool:
+    """Whether the store holds more than one project or environment, so that each line has to say which it is of."""
+    return len({(step["project_name"], step["environment"]) for step in status.steps}) > 1
+
+
+def _incidents_table(incidents: Sequence[Incident], status: Status) -> Table:
+    now, several = status.as_of, _several(status)
     table = _table("\nFails now", "", "what", "since (UTC)", "why", "blocks", "hurts", "owner")
     for incident in incidents:
         message = build_message(incident, now)
@@ -89,7 +99,7 @@ def _incidents_table(incidents: Sequence[Incident], now: datetime) -> Table:
         table.add_row(
             Text(*_MARKS[incident.severity]),
             *_texts(
-                message.headline.rpartition(" in ")[0],
+                message.headline if several else message.headline.removesuffix(f" in {where(incident)}"),
                 f"{_clock(incident.since)} ({duration((now - incident.since).total_seconds())})",
                 why,
                 str(len(incident.blocked) + len(incident.folded) or ""),
@@ -117,16 +127,18 @@ def _sources_table(incidents: Sequence[Incident]) -> Table:
     return table
 
 
-def _exposures_table(at_risk: Sequence[tuple[Any, list[Incident]]]) -> Table:
+def _exposures_table(at_risk: Sequence[tuple[Exposure, list[Incident]]], status: Status) -> Table:
+    several = _several(status)
     table = _table("\nExposures at risk", "exposure", "risk", "because of", "distance", "owner", "url")
     for exposure, incidents in at_risk:
+        name = plain(exposure.name) + (" (critical)" if exposure.critical else "")
         table.add_row(
-            Text(exposure.name + (" (critical)" if exposure.critical else ""), "bold" if exposure.critical else ""),
+            Text(f"{name} in {plain(where(incidents[0]))}" if several else name, "bold" if exposure.critical else ""),
             Text(exposure.risk.value, "red" if exposure.risk.value == "suspect" else "yellow"),
             *_texts(
                 ", ".join(dict.fromkeys(incident.name for incident in incidents)),
                 str(exposure.distance),
-                " ".join(part for part in (exposure.owner, exposure.owner_email) if part),
+                " ".join(dict.fromkeys(part for part in (exposure.owner, exposure.owner_email) if part)),
                 exposure.url or "",
             ),
         )
@@ -134,7 +146,7 @@ def _exposures_table(at_risk: Sequence[tuple[Any, list[Incident]]]) -> Table:
 
 
 def _texts(*values: object) -> list[Text]:
-    return [Text(str(value)) for value in values]
+    return [Text(plain(value)) for value in values]
 
 
 def _clock(moment: object) -> str:
@@ -150,6 +162,8 @@ def _status_json(status: Status, store: str) -> dict[str, object]:
         "stale_sources": [one for one in status.incidents if one.kind is Kind.SOURCE_STALE],
         "exposures_at_risk": [
             {
+                "project_name": incidents[0].project_name,
+                "environment": incidents[0].environment,
                 **msgspec.to_builtins(exposure),
                 "because_of": [incident.subject for incident in incidents],
             }
@@ -169,28 +183,29 @@ def show_messages(messages: Sequence[Message], *, as_json: bool) -> None:
     for number, message in enumerate(messages):
         mark, style = _MARKS[message.severity]
         console.print(
-            Text.assemble("\n" if number else "", (f"{mark} {message.severity}: ", style), (message.headline, "bold"))
+            Text.assemble("\n" if number else "", (f"{mark} {message.severity}: ", style), (plain(message.headline), "bold"))
         )
         for label, text in message.lines:
-            console.print(Text.assemble((f"  {label:<8}", "dim"), text))
+            console.print(Text.assemble((f"  {label:<8}", "dim"), plain(text)))
 
 
 def show_validation(report: Validation, *, as_json: bool) -> None:
     """What deviates, file by file; errors go to stderr in either form."""
     for error in report.errors:
-        _console(stderr=True).print(Text(f"dbt-observe: {error}"))
+        typer.echo(f"dbt-observe: {plain_error(error)}", err=True)
     if as_json:
         print_json({"files": report.files})
         return
     console = _console()
     for file in report.files:
         if file.reason:
-            verdict = Text(f"not judged: {file.reason}", "yellow")
+            verdict = Text(f"not judged: {plain(file.reason)}", "yellow")
         elif file.deviations:
-            verdict = Text(f"{sum(one.count for one in file.deviations):,} deviations", "red")
+            count = sum(one.count for one in file.deviations)
+            verdict = Text(f"{count:,} deviation{'' if count == 1 else 's'}", "red")
         else:
             verdict = Text("conforms", "green")
-        console.print(Text.assemble((str(file.path), "bold"), f"  {file.schema}  ", verdict))
+        console.print(Text.assemble((plain(file.path), "bold"), f"  {plain(file.schema)}  ", verdict))
         for one in file.deviations:
             times = f"  ({one.count:,} times, first at {one.example})" if one.count > 1 else ""
-            console.print(Text(f"  {one.path}: {one.problem}{times}"))
+            console.print(Text(f"  {plain(f'{one.path}: {one.problem}{times}')}"))

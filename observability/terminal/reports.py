@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 import msgspec
 import typer
@@ -183,7 +182,9 @@ def show_messages(messages: Sequence[Message], *, as_json: bool) -> None:
     for number, message in enumerate(messages):
         mark, style = _MARKS[message.severity]
         console.print(
-            Text.assemble("\n" if number else "", (f"{mark} {message.severity}: ", style), (plain(message.headline), "bold"))
+            Text.assemble(
+                "\n" if number else "", (f"{mark} {message.severity}: ", style), (plain(message.headline), "bold")
+            )
         )
         for label, text in message.lines:
             console.print(Text.assemble((f"  {label:<8}", "dim"), plain(text)))

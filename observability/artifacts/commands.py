@@ -2,9 +2,10 @@
 
 import re
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import pairwise
 
 
 class CommandKind(StrEnum):
@@ -27,7 +28,6 @@ KINDS: dict[str, CommandKind] = {
 }
 """Every command that is known. What is not here is treated as one that runs nodes if it left run results."""
 
-_TWO_WORDS = {"source": "source freshness", "docs": "docs generate"}
 _SYNONYMS = {
     "list": "ls",
     "generate": "docs generate",
@@ -37,9 +37,13 @@ _SYNONYMS = {
     "docs": "docs generate",
     "source": "source freshness",
 }
+_DBT = re.compile(r"(^|[/\\])dbtf?(\.exe|\.cli\.main)?$")
+_IMAGE = re.compile(r"(^|/)dbt-[\w-]+:[\w.-]+$")
 _WITH_VALUE = re.compile(
-    r"--(?!no-)[\w-]*(?:dir|path|target|profile|level|format|threads|vars|options|width|size)$|-t$"
+    r"--(?!no-)[\w-]*(?:dir|path|target|profile|level|level-file|format|format-file|threads|vars|options|width|size"
+    r"|bytes|state|info)$|-[rt]$"
 )
+_SHORT = {"-x": "--fail-fast", "-f": "--full-refresh"}
 _SELECTION = {"--select": "select", "-s": "select", "--models": "select", "--model": "select", "-m": "select"}
 _SELECTION |= {"--exclude": "exclude", "--selector": "selector", "--target": "target", "-t": "target"}
 
@@ -68,42 +72,73 @@ def normalise(name: str | None) -> str | None:
 
 
 def parse_command(text: str | None) -> Command:
-    """Read a command line as a person typed it or as dbt recorded it (which drops the quotes)."""
+    """Read a command line as a person typed it or as dbt recorded it (which drops the quotes).
+
+    Of a chain such as `dbt deps && dbt build`, it is the one that leaves results; where several would, which of them
+    it was is not known.
+    """
     if not text or not text.strip():
         return Command()
     try:
         words = shlex.split(text)
     except ValueError:  # a quote that is never closed
         words = text.split()
-    name, rest = _find_name(words)
-    options = _options(words[: len(words) - len(rest)] + rest)
+    links = list(_chain(words))
+    dbt = [link for link in links if _start(link)] or links
+    found = [command for link in dbt if (command := _parse(text, link)).name]
+    telling = [command for command in found if command.kind is not CommandKind.RUNS_NOTHING] or found
+    if len({command.name for command in telling}) == 1:
+        return telling[-1]
+    return Command(text=text) if telling else _parse(text, words)
+
+
+def _chain(words: list[str]) -> Iterator[list[str]]:
+    """The commands that a shell runs one after the other."""
+    link: list[str] = []
+    for word in words:
+        if word not in {"&&", "||", ";"}:
+            link.append(word.removesuffix(";"))
+        if word in {"&&", "||"} or word.endswith(";"):
+            yield link
+            link = []
+    yield link
+
+
+def _start(words: list[str]) -> int:
+    """Where dbt's own words begin: `uv run dbt build` runs dbt, not `run`. 0 where no word is dbt itself."""
+    for program in (_DBT, _IMAGE):
+        for i, word in enumerate(words):
+            if program.search(word):
+                return i + 1
+    return 0
+
+
+def _parse(text: str, words: list[str]) -> Command:
+    words = words[_start(words) :]
+    options = _options(words)
+    flags = (word.partition("=")[0] for word in words if word.startswith("-"))
     return Command(
         text=text,
-        name=name,
+        name=_name(words),
         target=next(iter(options.get("target", ())), None),
         select=tuple(options.get("select", ())),
         exclude=tuple(options.get("exclude", ())),
         selector=next(iter(options.get("selector", ())), None),
-        flags=frozenset(word.partition("=")[0] for word in words if word.startswith("-")),
+        flags=frozenset(_SHORT.get(flag, flag) for flag in flags),
     )
 
 
-def _find_name(words: list[str]) -> tuple[str | None, list[str]]:
+def _name(words: list[str]) -> str | None:
     known = KINDS.keys() | _SYNONYMS.keys()
-    # `uv run dbt build` runs dbt, not `run`
-    start = next((i + 1 for i, word in enumerate(words) if re.search(r"(^|[/\\])dbtf?(\.exe|\.cli\.main)?$", word)), 0)
     skip = False
-    for i, word in enumerate(words[start:], start):
+    for word, follower in pairwise((*words, "")):
         if skip:
             skip = False
         elif word.startswith("-"):
             skip = bool(_WITH_VALUE.match(word))
         elif word in known:
-            follower = words[i + 1] if i + 1 < len(words) else ""
-            if word in _TWO_WORDS:
-                return normalise(f"{word} {follower}" if f"{word} {follower}" in known else word), words[i + 2 :]
-            return normalise(word), words[i + 1 :]
-    return None, []
+            return normalise(f"{word} {follower}" if f"{word} {follower}" in known else word)
+    return None
 
 
 def _options(words: Iterable[str]) -> Mapping[str, list[str]]:

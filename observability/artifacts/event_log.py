@@ -110,7 +110,7 @@ def read_event_log(path: Path) -> list[Invocation]:
             continue
         try:
             event = decoder.decode(line)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             continue
         info = event.info
         invocation = invocations.setdefault(info.invocation_id, Invocation(info.invocation_id, started_at=info.ts))

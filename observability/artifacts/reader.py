@@ -239,10 +239,9 @@ class _Reading:
         """When the step began: UTC. Where nothing tells, when its folder was last written to."""
         step = self.files.step
         generated_at = parse_timestamp(own.generated_at) if own else None
-        elapsed = timedelta(seconds=(results.elapsed_time if results else None) or 0)
         told = (
             (parse_timestamp(own.invocation_started_at) if own else None)
-            or (generated_at - elapsed if generated_at else None)
+            or _before(generated_at, results.elapsed_time if results else None)
             or (utc(step.started_at) if step.started_at else None)
             or parse_timestamp(metadata.invocation_started_at if own is None else None)
             or parse_timestamp(metadata.generated_at)
@@ -273,11 +272,19 @@ def parse_timestamp(text: str | None) -> datetime | None:
         return None
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        if moment.tzinfo is not UTC:
+            moment = utc(moment)
+    except (ValueError, OverflowError):  # the second where a zone puts it before the year 1
         return None
-    if moment.tzinfo is not UTC:
-        moment = utc(moment)
     return moment if moment.year > 1 else None
+
+
+def _before(moment: datetime | None, seconds: float | None) -> datetime | None:
+    """So many seconds earlier; None where that is no time."""
+    try:
+        return moment - timedelta(seconds=seconds or 0) if moment else None
+    except OverflowError:
+        return None
 
 
 def _stamp(manifest: Manifest | None) -> Metadata | None:

@@ -6,6 +6,7 @@ dbt writes down neither its exit code nor that it was killed; whoever starts it 
 import os
 from datetime import datetime
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
@@ -14,6 +15,9 @@ from observability.errors import UnreadableArtifact
 FILE_NAME = "observe.json"
 TOKEN_VARIABLE = "DBT_ENV_CUSTOM_ENV_OBSERVE_TOKEN"  # noqa: S105 - a name, not a secret
 TOKEN_KEY = "OBSERVE_TOKEN"  # noqa: S105 - as dbt shows it in metadata.env and in its log
+
+
+_Number = Annotated[int, msgspec.Meta(ge=-(2**31), lt=2**31)]
 
 
 class Step(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -25,7 +29,7 @@ class Step(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     version: int = 1
     command: str | None = None
-    exit_code: int | None = None
+    exit_code: _Number | None = None
     started_at: datetime | None = None
     completed_at: datetime | None = None
     token: str | None = None
@@ -36,9 +40,9 @@ class Step(msgspec.Struct, kw_only=True, omit_defaults=True):
     dag_id: str | None = None
     dag_run_id: str | None = None
     task_id: str | None = None
-    map_index: int | None = None
-    try_number: int | None = None
-    max_tries: int | None = None
+    map_index: _Number | None = None
+    try_number: _Number | None = None
+    max_tries: _Number | None = None
     logical_date: datetime | None = None
     log_url: str | None = None
 
@@ -47,7 +51,7 @@ def read_step(path: Path) -> Step:
     """Read an `observe.json`. Raises UnreadableArtifact; keys that are not known are ignored."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=Step)
-    except (msgspec.DecodeError, OSError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, OSError) as error:
         raise UnreadableArtifact(
             f"{FILE_NAME} cannot be read: {error}",
             where=str(path),

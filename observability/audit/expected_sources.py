@@ -1,5 +1,6 @@
 """Which sources a freshness step should have checked: dbt leaves out of sources.json those whose check failed."""
 
+import re
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 
@@ -7,13 +8,16 @@ from observability.artifacts.commands import Command
 from observability.audit.nodes import sources_with_criteria
 from observability.audit.tables import Node
 
+_SELECTOR = re.compile(r"(?P<above>\d*\+)?(?P<method>source|tag|package):(?P<value>[^+@]+)(?:\+\d*)?")
+"""What stands below a source has no freshness, so a `+` at the end changes nothing."""
+
 
 def expected_sources(nodes: Iterable[Node], command: Command, *, has_default_selector: bool) -> list[Node] | None:
     """The sources with criteria that the command selected; None where its selection is more than we can evaluate.
 
     Evaluated are the methods source, tag and package, unions, intersections and exclusions.
     """
-    if command.selector or (has_default_selector and not command.select):
+    if command.selector or (has_default_selector and not (command.select or command.exclude)):
         return None
     candidates = sources_with_criteria(nodes)
     selected = _matching(candidates, command.select) if command.select else candidates
@@ -38,11 +42,13 @@ def _matching(candidates: Sequence[Node], selectors: Sequence[str]) -> list[Node
 
 
 def _criterion(selector: str) -> tuple[str, str] | None:
-    # nothing stands above a source, and what stands below it has no freshness
-    method, colon, value = selector.strip("+").partition(":")
-    if not colon or method not in {"source", "tag", "package"} or "@" in selector:
+    match = _SELECTOR.fullmatch(selector)
+    if match is None or match["value"] == "this":
         return None
-    return method, value
+    # nothing stands above a source; but above what else has a tag or is in a package there may be sources
+    if match["above"] and match["method"] != "source":
+        return None
+    return match["method"], match["value"]
 
 
 def _matches(node: Node, method: str, value: str) -> bool:

@@ -102,18 +102,17 @@ class CauseGraph:
     @cached_property
     def _below(self) -> dict[str, list[str]]:
         """Children, with each unit test moved above the model that it tests: dbt runs it before."""
-        unit_tests = [node for node, kind in self.graph.kinds.items() if kind == "unit_test"]
-        if not unit_tests:
+        if not self._unit_tests:
             return self.graph.children
-        moved = set(unit_tests)
+        moved = {test for tests in self._unit_tests.values() for test in tests}
         below = {
             node: [child for child in children if child not in moved] for node, children in self.graph.children.items()
         }
-        for unit_test in unit_tests:
-            models = list(self.graph.parents.get(unit_test, ()))
-            below[unit_test] = models
-            for parent in {above for model in models for above in self.graph.parents.get(model, ())}:
-                below.setdefault(parent, []).append(unit_test)
+        for model, tests in self._unit_tests.items():
+            for unit_test in tests:
+                below.setdefault(unit_test, []).append(model)
+            for parent in self.graph.parents.get(model, ()):
+                below.setdefault(parent, []).extend(tests)
         return below
 
     def _blocked_by(self, node: str) -> Sequence[str]:
@@ -128,7 +127,18 @@ class CauseGraph:
         else:
             reached = [set(self.graph.descendants(parent)) for parent in tested]
             below = set.intersection(*reached) if reached else ()
-        return [other for other in below if not self.graph.is_test(other)]
+        blocked = [other for other in below if not self.graph.is_test(other)]
+        # a model that is skipped takes its unit tests with it
+        return blocked + [test for model in blocked for test in self._unit_tests.get(model, ())]
+
+    @cached_property
+    def _unit_tests(self) -> dict[str, list[str]]:
+        tests: dict[str, list[str]] = {}
+        for node, kind in self.graph.kinds.items():
+            if kind == "unit_test":
+                for model in self.graph.parents.get(node, ()):
+                    tests.setdefault(model, []).append(node)
+        return tests
 
     def _in_order(self, affected: Collection[str]) -> list[str]:
         """The affected nodes, each after all that are above it; a damaged manifest's cycles last."""

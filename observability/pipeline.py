@@ -242,8 +242,9 @@ def run(
         return code, messages
     try:
         messages += _load_attempt(attempt.folder, settings, alertable=alertable)
-    except Exception as error:  # noqa: BLE001 - the border where our own faults must not become dbt's
-        messages.append(f"{error}\n  kept:  {attempt.folder} (load it with: dbt-observe ingest {attempt.folder})")
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the border where our own faults must not become dbt's
+        what = "loading was interrupted" if isinstance(error, KeyboardInterrupt) else error
+        messages.append(f"{what}\n  kept:  {attempt.folder} (load it with: dbt-observe ingest {attempt.folder})")
     return code, messages
 
 
@@ -298,6 +299,7 @@ def _situation(store: Store, now: datetime) -> "Situation":
         states=store.query(queries.STATES, {"now": now}).to_pylist(),
         exposures=store.query(queries.EXPOSURES, {"now": now}).to_pylist(),
         runbooks=store.query(queries.RUNBOOKS).to_pylist(),
+        now=now,
     )
 
 

@@ -2,9 +2,11 @@
 
 import json
 import os
+import signal
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +15,7 @@ from typing import Any
 import duckdb
 import pytest
 from factories import freshness, manifest, node, result, run_results, sources, write_step
+from filelock import FileLock
 
 COMMAND = str(Path(sys.executable).with_name("dbt-observe"))
 HOSTILE = "\x1b[31m[bold]x[/bold]\x07 :smile: <!channel>"
@@ -89,7 +92,22 @@ def test_an_empty_folder_and_stale_files_are_no_errors(step: Path, tmp_path: Pat
     empty = observe("ingest", tmp_path / "empty", "--format", "json", cwd=tmp_path)
     assert (empty.code, [load["status"] for load in empty.json["loads"]]) == (0, ["empty"])
     stale = observe("ingest", step, "--started-after", "2027-01-01", "--format", "json", cwd=tmp_path)
-    assert (stale.code, [load["status"] for load in stale.json["loads"]]) == (0, ["stale"])
+    (load,) = stale.json["loads"]
+    assert [warning.partition(":")[0] for warning in load.pop("warnings")] == [
+        "run_results.json is not this step's",
+        "manifest.json is not this step's",
+    ]
+    assert (stale.code, load) == (
+        0,
+        {
+            "invocation_id": None,
+            "load_id": None,
+            "status": "stale",
+            "command": None,
+            "outcome": None,
+            "rows": {},
+        },
+    )
     assert not (tmp_path / ".dbt_observe" / "audit.duckdb").exists()
 
 
@@ -174,7 +192,7 @@ def test_validate_tells_conforming_and_deviating_files_apart(tmp_path: Path) -> 
     assert ran.code == 1
     assert [[one["path"] for one in file["deviations"]] for file in ran.json["files"]] == [[], ["results.0.novelty"]]
     shown = observe("validate", bad, cwd=tmp_path).out
-    assert "1 deviations" in shown or "1 deviation" in shown
+    assert "1 deviation\n" in shown
     assert "results.0.novelty: Extra inputs are not permitted" in shown
 
 
@@ -229,6 +247,124 @@ def test_no_fault_of_ours_changes_what_dbt_returns_and_its_files_are_kept(
     # and can be loaded when the fault is mended
     loaded = observe("ingest", kept, "--format", "json", cwd=tmp_path)
     assert [(load["status"], load["outcome"]) for load in loaded.json["loads"]] == [("loaded", "failure")]
+
+
+def test_a_store_that_is_held_by_another_does_not_hold_up_dbt_for_long_and_is_told_by_name(tmp_path: Path) -> None:
+    store = tmp_path / "audit.duckdb"
+    hold = f"""
+import sys
+from observability.stores.duckdb import DuckDBStore
+with DuckDBStore({str(store)!r})._locked():
+    print("ready", flush=True)
+    sys.stdin.read()
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "ready\n"
+        settings = {"DBT_OBSERVE_STORE": f"duckdb:///{store}", "DBT_OBSERVE_LOCK_TIMEOUT_SECONDS": "0.3"}
+        ran = observe("run", "--", writes_results(tmp_path, 1), "run", cwd=tmp_path, **settings)
+        assert ran.code == 1
+        assert f"another process has held the audit store for 0.3 s: process {holder.pid} on " in ran.err
+        holder.communicate()
+    (kept,) = (tmp_path / ".dbt_observe" / "artifacts").iterdir()
+    assert f"load it with: dbt-observe ingest {kept.relative_to(tmp_path)}" in ran.err.replace(f"{tmp_path}/", "")
+    assert observe("ingest", kept, cwd=tmp_path, **settings).code == 0
+
+
+def test_a_second_ctrl_c_while_we_load_leaves_dbts_exit_code(tmp_path: Path) -> None:
+    store = tmp_path / "audit.duckdb"
+    with FileLock(f"{store}.lock"):
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("DBT_", "AIRFLOW_"))}
+        kept |= {"DBT_OBSERVE_STORE": f"duckdb:///{store}", "DBT_OBSERVE_LOCK_TIMEOUT_SECONDS": "2"}
+        command = [COMMAND, "run", "--", str(writes_results(tmp_path, 7)), "run"]
+        with subprocess.Popen(
+            command, cwd=tmp_path, env=kept, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as running:
+            while running.poll() is None and not ended(tmp_path):
+                time.sleep(0.02)
+            time.sleep(0.7)  # it imports what it loads with, and waits for the store
+            running.send_signal(signal.SIGINT)
+            _, err = running.communicate()
+    assert running.returncode == 7
+    assert "Traceback" not in err
+
+
+def ended(folder: Path) -> bool:
+    """Whether the end of dbt was written down."""
+    return any("exit_code" in path.read_text() for path in folder.glob(".dbt_observe/artifacts/*/observe.json"))
+
+
+@pytest.mark.parametrize(
+    "ruin",
+    [
+        "import shutil; shutil.rmtree(os.environ['DBT_TARGET_PATH'])",
+        "open(os.environ['DBT_TARGET_PATH'] + '/run_results.json', 'w').write('{')",
+        "open(os.environ['DBT_TARGET_PATH'] + '/observe.json', 'w').write('{')",
+        "os.mkdir(os.environ['DBT_TARGET_PATH'] + '/manifest.json')",
+        "os.mkdir('.dbt_observe/audit.duckdb')",
+    ],
+)
+def test_whatever_dbt_does_to_our_files_its_exit_code_stays(ruin: str, tmp_path: Path) -> None:
+    ran = observe("run", "--", script(tmp_path, ruin, "sys.exit(5)"), "run", cwd=tmp_path)
+    assert (ran.code, ran.out) == (5, "")
+    assert ran.err.startswith("dbt-observe: ")
+    assert "Traceback" not in ran.err
+
+
+def test_where_there_is_no_place_for_its_files_dbt_runs_as_if_we_were_not_there(tmp_path: Path) -> None:
+    (tmp_path / ".dbt_observe").touch()
+    told = script(tmp_path, "print(os.environ.get('DBT_TARGET_PATH'))", "sys.exit(3)")
+    ran = observe("run", "--", told, "run", cwd=tmp_path)
+    assert (ran.code, ran.out) == (3, "None\n")
+    assert ran.err.startswith("dbt-observe: dbt ran unobserved, on its own target path: ")
+
+
+@pytest.mark.parametrize("errors", ["2>/dev/full", "2>&-", "2> >(exec true)"])
+def test_nobody_listening_to_us_changes_nothing_of_dbts_exit_code(errors: str, tmp_path: Path) -> None:
+    script(tmp_path, "sys.exit(7)")
+    shell = f"{COMMAND} run -- ./dbt run {errors}"
+    ran = subprocess.run(
+        ["/bin/bash", "-c", shell], cwd=tmp_path, env=os.environ | {"DBT_OBSERVE_STORE": "x"}, check=False
+    )
+    assert ran.returncode == 7
+
+
+def test_what_is_no_dbt_runs_too(tmp_path: Path) -> None:
+    assert observe("run", "--", "sh", "-c", "exit 3", cwd=tmp_path).code == 3
+    with duckdb.connect(str(tmp_path / ".dbt_observe" / "audit.duckdb"), read_only=True) as connection:
+        rows = connection.sql("SELECT outcome, exit_code, invocation_command FROM invocations").fetchall()
+        assert rows == [("not_run", 3, "sh -c 'exit 3'")]
+
+
+@pytest.mark.parametrize("arguments", [["ingest", "target", "--format", "json"], ["ingest", "target"], ["status"]])
+def test_an_output_that_cannot_be_written_is_told(arguments: list[str], step: Path, tmp_path: Path) -> None:
+    observe("ingest", step, cwd=tmp_path)
+    with Path("/dev/full").open("w") as full:
+        ran = subprocess.run(
+            [COMMAND, *arguments], cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert (ran.returncode, ran.stderr.splitlines()[:2]) == (
+        2,
+        [
+            "dbt-observe: the output cannot be written: No space left on device",
+            "  where: standard output",
+        ],
+    )
+
+
+def test_a_terminal_that_knows_only_ascii_gets_the_rest_spelled_out_and_machines_get_utf_8(tmp_path: Path) -> None:
+    failed = result("model.shop.a", "error", message="café")
+    step = write_step(tmp_path / "target", run_results=run_results(failed))
+    observe("ingest", step, cwd=tmp_path)
+    ran = observe("alert", "--dry-run", cwd=tmp_path, PYTHONIOENCODING="ascii")
+    assert (ran.code, ran.out.splitlines()[:2]) == (
+        0,
+        ["\\u25cf error: model a failed in shop / default", "  Why     caf\\xe9"],
+    )
+    ran = observe("status", "--format", "json", cwd=tmp_path, PYTHONIOENCODING="ascii", PYTHONUTF8="0")
+    assert ran.json["failing"][0]["failures"][0]["message"] == "café"
 
 
 def test_a_step_that_leaves_nothing_is_recorded_as_not_run(tmp_path: Path) -> None:

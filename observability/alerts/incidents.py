@@ -142,10 +142,11 @@ def _node_incidents(states: Sequence[Record], exposures: Exposures, runbooks: Ma
     incidents = []
     for subject, rows in groups.items():
         causes = {row["unique_id"] for row in rows}
-        blocked = sorted(
-            row["unique_id"] for row in states if row["outcome"] == "skipped" and causes & set(row["causes"] or ())
-        )
         folded = sorted(other for other, root in roots.items() if root in causes and other not in causes)
+        failing = causes.union(folded)
+        blocked = sorted(
+            row["unique_id"] for row in states if row["outcome"] == "skipped" and failing & set(row["causes"] or ())
+        )
         incidents.append(_incident(subject, rows, blocked, folded, exposures, runbooks))
     return incidents
 
@@ -167,21 +168,22 @@ def _root(row: Record, bad: Mapping[str, Record]) -> str:
 
 
 def _above(row: Record, bad: Mapping[str, Record]) -> list[str]:
+    """The failing nodes above this one; models before tests, for what was not built explains more than a bad row."""
     own = row["unique_id"]
-    causes = [cause for cause in row["causes"] or () if cause != own and cause in bad]
-    if causes:
-        return sorted(causes)
-    if row["resource_type"] == "unit_test" and row["status"] == "fail":
+    causes = {cause for cause in row["causes"] or () if cause != own and cause in bad}
+    if not causes and row["resource_type"] == "unit_test" and row["status"] == "fail":
         return []
     ancestors = set(row["ancestors"] or ())
-    return sorted(
+    elsewhere = {
         other
         for other, candidate in bad.items()
         if other != own
         and candidate["outcome"] == "failure"
+        and not (causes and candidate["invocation_id"] == row["invocation_id"])  # its own step knows better
         and _same_run(row, candidate)
         and _is_above(candidate, row, ancestors)
-    )
+    }
+    return sorted(causes | elsewhere, key=lambda other: (bad[other]["resource_type"] in TESTS, other))
 
 
 def _same_run(row: Record, other: Record) -> bool:
@@ -194,10 +196,10 @@ def _is_above(candidate: Record, row: Record, ancestors: set[str]) -> bool:
     if candidate["resource_type"] == "source":
         return False  # a stale source is a possible cause: it is named, never blamed
     if candidate["resource_type"] == "test":
-        # the tests of one node stand side by side: what this one tests is not above it in that sense
-        parents = set(candidate["parents"] or ())
-        tested = set(row["parents"] or ()) if row["resource_type"] in TESTS else set()
-        return bool(parents) and parents <= ancestors - tested
+        # the tests of one node stand side by side: what this one tests is not above it in that sense; and a model that
+        # ran in another step was not blocked by what a test found there: its error is its own
+        parents, tested = set(candidate["parents"] or ()), set(row["parents"] or ())
+        return row["resource_type"] in TESTS and bool(parents) and parents <= ancestors - tested
     return candidate["unique_id"] in ancestors
 
 
@@ -338,8 +340,10 @@ def _step_incident(step: Record, cut_off: Sequence[Record] = (), exposures: Expo
 
 def _exit(step: Record) -> str | None:
     """How dbt ended, where it left no word of it."""
-    told = step["outcome"] != INTERRUPTED and step["exit_code"]
-    return f"dbt ended with exit code {step['exit_code']}" if told else None
+    code = step["exit_code"] or 0
+    if code < 0:
+        return f"dbt was killed by signal {-code}"
+    return f"dbt ended with exit code {code}" if code else None
 
 
 def exposures_at_risk(incidents: Sequence[Incident]) -> list[tuple[Exposure, list[Incident]]]:

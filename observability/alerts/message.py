@@ -114,7 +114,8 @@ def _evidence(incident: Incident) -> str:
         return _listing([_test(failure) for failure in incident.failures], "", separator="; ")
     if incident.kind is Kind.RUN_INTERRUPTED:
         at = _listing([failure.name for failure in incident.failures[1:]], "")
-        return error_line(incident.failures[0].message) or (f"dbt ended while it was at {at}" if at else "")
+        how = error_line(incident.failures[0].message)
+        return f"{how or 'dbt ended'}; it was at {at}" if at else how
     return error_line(incident.failures[0].message)
 
 

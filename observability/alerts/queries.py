@@ -100,7 +100,7 @@ WITH steps AS (
 STATES = (
     _CURRENT
     + """
-SELECT o.*, w.well_at,
+SELECT o.* REPLACE (COALESCE(o.owner, a.owner) AS owner), w.well_at,
   MIN(o.seen_at) OVER (PARTITION BY o.project_name, o.environment, o.unique_id) AS since,
   COUNT(*) OVER (PARTITION BY o.project_name, o.environment, o.unique_id) AS bad_runs
 FROM observations AS o
@@ -108,6 +108,8 @@ LEFT JOIN well AS w
   ON w.project_name IS NOT DISTINCT FROM o.project_name AND w.environment = o.environment AND w.unique_id = o.unique_id
 LEFT JOIN manifests AS m ON m.project_name IS NOT DISTINCT FROM o.project_name AND m.environment = o.environment
 LEFT JOIN {main}.nodes AS n ON n.manifest_id = m.manifest_id AND n.unique_id = o.unique_id
+-- who can mend a node can mend what its tests find
+LEFT JOIN {main}.nodes AS a ON a.manifest_id = m.manifest_id AND a.unique_id = o.attached_node
 WHERE o.outcome <> 'ok' AND (w.well_at IS NULL OR o.seen_at > w.well_at)
   -- what a later manifest no longer has is withdrawn
   AND (m.manifest_id IS NULL OR n.unique_id IS NOT NULL OR o.resource_type = 'operation')

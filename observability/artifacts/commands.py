@@ -170,8 +170,9 @@ def from_args(args: Mapping[str, object] | None) -> Command:
         target=typed.target or (target if isinstance(target, str) else None),
         select=typed.select or _words(args.get("select")),
         exclude=typed.exclude or _words(args.get("exclude")),
-        selector=typed.selector,
-        flags=typed.flags,
+        selector=typed.selector or next(iter(_words(args.get("selector"))), None),
+        # dbt also takes these from its environment and from dbt_project.yml
+        flags=typed.flags | {flag for flag in _SHORT.values() if args.get(flag[2:].replace("-", "_")) is True},
     )
 
 

@@ -316,13 +316,24 @@ def _later(a: str | None, b: str | None) -> bool:
 def _command(
     asked: Command, run_results: RunResults | None, sources: Sources | None, events: event_log.Invocation | None
 ) -> Command:
-    """The command by the best witness of its text: the caller, then dbt's own record."""
-    if asked.name:
-        return asked
+    """The command by the best witness of its text: the caller, then dbt's own record.
+
+    What the caller's text leaves open, dbt may have taken from its environment: that its record tells.
+    """
+    recorded = events.command if events is not None else Command()
     if run_results is not None:
-        return from_args(run_results.args)
-    if events is not None and events.command.name:
-        return events.command
+        recorded = from_args(run_results.args)
+    if asked.name:
+        return replace(
+            asked,
+            target=asked.target or recorded.target,
+            select=asked.select or recorded.select,
+            exclude=asked.exclude or recorded.exclude,
+            selector=asked.selector or recorded.selector,
+            flags=asked.flags | recorded.flags,
+        )
+    if recorded.name:
+        return recorded
     return replace(asked, name="source freshness") if sources is not None else asked
 
 

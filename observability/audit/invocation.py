@@ -1,9 +1,11 @@
 """The row of `invocations`: what was run, by whom, and how it ended."""
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import md5
+from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
 from uuid import NAMESPACE_URL, uuid5
@@ -162,6 +164,11 @@ def _elapsed(record: StepRecord) -> float | None:
     return source.elapsed_time if source else None
 
 
+def _unicode(path: Path) -> str:
+    """A path as text that every store takes: bytes that are no UTF-8 are spelled out."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
 def _files(record: StepRecord) -> list[File]:
     files = [(name, file) for name, file in record.files.files.items()]
     if record.files.log is not None:
@@ -169,7 +176,7 @@ def _files(record: StepRecord) -> list[File]:
     return [
         File(
             name=name,
-            uri=str(file.path.absolute()),
+            uri=_unicode(file.path.absolute()),
             sha256=file.sha256,
             bytes=file.size,
             used=name in record.used or (name == "dbt.log" and record.events is not None),

@@ -51,15 +51,14 @@ class DuckDBStore:
         """The committed loads that have one of these contents, by content hash."""
         if not self.path.exists():
             return {}
-        with self._locked() as deadline, self._connected(deadline, read_only=True) as connection:
-            _refuse_strangers(connection, self.path)
+        with self._reading() as connection:
             return _find_loads(connection, content_hashes)
 
     def find_invocations(self, invocation_ids: Collection[str]) -> dict[str, StoredLoad]:
         """The winning loads of these invocations, by invocation_id."""
         if not self.path.exists():
             return {}
-        with self._locked() as deadline, self._connected(deadline, read_only=True) as connection:
+        with self._reading() as connection:
             rows = connection.execute(
                 "SELECT load_id, invocation_id, command, outcome, exit_code, evidence FROM main.invocations"
                 " WHERE invocation_id IN (SELECT unnest(?::VARCHAR[]))",
@@ -71,7 +70,7 @@ class DuckDBStore:
         """Those of these ids whose rows a committed load has stored."""
         if not self.path.exists():
             return set()
-        with self._locked() as deadline, self._connected(deadline, read_only=True) as connection:
+        with self._reading() as connection:
             return _known_states(connection, [*manifest_ids, *lineage_ids])
 
     def commit(self, loads: Sequence[Load]) -> list[Committed]:
@@ -96,8 +95,7 @@ class DuckDBStore:
                 "another store with --store",
             )
         statement = to_duckdb(sql.replace("{main}", "main"))
-        with self._locked() as deadline, self._connected(deadline, read_only=True) as connection:
-            _refuse_strangers(connection, self.path)
+        with self._reading() as connection:
             return connection.sql(statement, params=parameters).to_arrow_table()
 
     @contextmanager
@@ -131,6 +129,18 @@ class DuckDBStore:
             return f"process {holder['pid']} on {holder['host']}, since {holder['since']}"
         except (OSError, ValueError, KeyError, TypeError):
             return "it did not say which"
+
+    @contextmanager
+    def _reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Open the file to read from it; one that an earlier version made is brought up to date first."""
+        with self._locked() as deadline:
+            with self._connected(deadline, read_only=True) as connection:
+                if _refuse_strangers(connection, self.path) >= SCHEMA_VERSION:
+                    yield connection
+                    return
+            with self._connected(deadline) as connection:
+                _migrate(connection, self.path)
+                yield connection
 
     @contextmanager
     def _connected(self, deadline: float, *, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -226,7 +236,7 @@ def _connect(path: Path, deadline: float, *, read_only: bool) -> duckdb.DuckDBPy
             # a second thread makes one load neither quicker nor smaller
             return duckdb.connect(str(path), read_only=read_only, config={} if read_only else {"threads": 1})
         except duckdb.IOException as error:
-            if "lock" not in str(error).lower():
+            if "Could not set lock" not in str(error):
                 raise _map(error, path) from error
             if time.monotonic() > deadline:
                 raise StoreBusy(

@@ -1,112 +1,41 @@
 """What is wrong now, told from what was stored: stories of a shop, loaded step by step."""
 
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+import random
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from factories import freshness, manifest, node, result, run_results, sources, write_step
+from factories import freshness, manifest, node, result
+from shop import (
+    BINDER,
+    MORNING,
+    ORDERS,
+    TEST_A,
+    TEST_A2,
+    TEST_C,
+    A,
+    B,
+    C,
+    Shop,
+    began,
+    failed_run,
+    finished,
+    gave_up,
+    passed,
+    shop,
+)
 
 from observability.alerts.exposures import Risk
-from observability.alerts.incidents import Incident, Kind, Severity, exposures_at_risk
+from observability.alerts.incidents import Kind, Severity, exposures_at_risk
 from observability.alerts.message import build_message, duration, error_line
-from observability.artifacts.step import Step
-from observability.config import Settings, load_settings
-from observability.pipeline import current_messages, current_status, ingest
-
-MORNING = datetime(2026, 3, 2, 6, tzinfo=UTC)
-A, B, C = "model.shop.stg_a", "model.shop.int_b", "model.shop.fct_c"
-TEST_A, TEST_A2, TEST_C = "test.shop.unique_a.1", "test.shop.not_null_a.2", "test.shop.positive_c.3"
-ORDERS = "source.shop.raw.orders"
-CRITERIA = {"warn_after": {"count": 12, "period": "hour"}, "error_after": {"count": 2, "period": "day"}}
-BINDER = 'Runtime Error in model stg_a (models/stg_a.sql)\n  Binder Error: column "x" not found\n  LINE 1: select x'
-
-
-def shop(*left_out: str, **config: Any) -> dict[str, Any]:
-    """Source → a → b → c → dashboard, with tests on a and c."""
-    observe = {"meta": {"observe": {"severity": "critical"}}} if config.pop("critical", False) else {}
-    nodes = [
-        node(ORDERS, source_name="raw", freshness=CRITERIA),
-        node(A, [ORDERS], config={"meta": {"observe": {"owner": "Data", "runbook": "https://run.book/a"}}}),
-        node(B, [A]),
-        node(C, [B]),
-        node(TEST_A, [A], attached_node=A, column_name="id", test_metadata={"name": "unique"}),
-        node(TEST_A2, [A], attached_node=A, column_name="id", test_metadata={"name": "not_null"}),
-        node(TEST_C, [C], attached_node=C),
-        node(
-            "exposure.shop.board", [C], label="Board", owner={"name": "Ann"}, url="https://board", type="x", **observe
-        ),
-        node("exposure.shop.raw_view", [A], owner={"email": "ben@shop"}, type="x"),
-    ]
-    return manifest(*(one for one in nodes if one["unique_id"] not in left_out))
-
-
-@dataclass
-class Shop:
-    """An audit store that dbt steps are loaded into, one after another."""
-
-    folder: Path
-    settings: Settings
-    minutes: int = 0
-
-    def step(
-        self,
-        command: str,
-        *results: dict[str, Any],
-        dag_run: str | None = None,
-        graph: dict[str, Any] | None = None,
-        **given: Any,
-    ) -> None:
-        """Load the next step, five minutes after the last one."""
-        self.minutes += 5
-        at = MORNING + timedelta(minutes=self.minutes)
-        stamp: dict[str, Any] = {
-            "invocation_id": f"00000000-0000-4000-8000-{self.minutes:012}",
-            "invocation_started_at": at.isoformat(),
-            "generated_at": (at + timedelta(minutes=1)).isoformat(),
-        }
-        document = graph or shop()
-        document["metadata"] |= stamp
-        args = given.pop("args", {})
-        artifacts = {"manifest": document}
-        if command == "source freshness":
-            artifacts["sources"] = sources(*results, **stamp)
-        elif not given.pop("nothing", False):
-            for one in results:
-                one["timing"] = [{"name": "execute", "started_at": at.isoformat(), "completed_at": at.isoformat()}]
-            artifacts["run_results"] = run_results(*results, command=command, args=args, **stamp)
-        folder = write_step(self.folder / f"step{self.minutes}", **artifacts)
-        alertable = given.pop("alertable", True)
-        linkage: dict[str, Any] = {"dag_id": "daily", "dag_run_id": dag_run, "task_id": command} if dag_run else {}
-        step = Step(command=f"dbt {command}", **linkage, **given)
-        report = ingest([folder], self.settings, step=step, alertable=alertable)
-        assert [load.status for load in report.loads] == ["loaded"]
-
-    def incidents(self, after: timedelta = timedelta()) -> list[Incident]:
-        """What is open some time after the last step."""
-        now = MORNING + timedelta(minutes=self.minutes + 2) + after
-        return list(current_status(self.settings, now).incidents)
+from observability.config import load_settings
+from observability.pipeline import current_messages, ingest
 
 
 @pytest.fixture
 def told(tmp_path: Path) -> Shop:
     return Shop(tmp_path, load_settings(store=f"duckdb:///{tmp_path}/audit.duckdb"))
-
-
-def passed(*unique_ids: str) -> list[dict[str, Any]]:
-    return [result(unique_id, "pass" if unique_id.startswith("test") else "success") for unique_id in unique_ids]
-
-
-def failed_run(told: Shop, dag_run: str | None = None) -> None:
-    told.step(
-        "run",
-        result(A, "error", message=BINDER),
-        result(B, "skipped", message=""),
-        result(C, "skipped"),
-        dag_run=dag_run,
-        exit_code=1,
-    )
 
 
 def test_all_is_well(told: Shop) -> None:
@@ -298,3 +227,195 @@ def test_a_duration_is_told_in_its_two_largest_units(seconds: float | None, said
 )
 def test_the_line_that_says_what_is_wrong_is_found(message: str | None, line: str) -> None:
     assert error_line(message) == line
+
+
+def test_a_killed_step_that_the_orchestrator_will_retry_is_told_only_if_no_retry_comes_for_an_hour(told: Shop) -> None:
+    told.step("run", nothing=True, dag_run="r", exit_code=-9, will_retry=True, try_number=1)
+    assert told.incidents() == []
+    assert [incident.kind for incident in told.incidents(after=timedelta(minutes=61))] == [Kind.RUN_INTERRUPTED]
+    told.step("run", *passed(A, B, C), dag_run="r", try_number=2, exit_code=0)
+    assert told.incidents(after=timedelta(minutes=61)) == []
+
+
+def test_the_last_try_is_told_at_once(told: Shop) -> None:
+    told.step("run", result(A, "error"), dag_run="r", exit_code=1, will_retry=True, try_number=1)
+    told.step("run", result(A, "error"), dag_run="r", exit_code=1, try_number=2)
+    (incident,) = told.incidents()
+    assert (incident.subject, incident.bad_runs) == (A, 1)  # the superseded try is not counted
+
+
+@pytest.mark.parametrize(
+    ("command", "results", "exit_code", "told_as"),
+    [
+        ("run", (A, B, C), 2, "dbt run failed outside its nodes in shop / default"),
+        ("compile", (), 1, "dbt compile failed outside its nodes in shop / default"),
+        ("test", (), 2, "dbt test ended before it ran a node in shop / default"),
+    ],
+)
+def test_a_step_that_failed_though_no_node_of_it_did_is_told(
+    command: str, results: tuple[str, ...], exit_code: int, told_as: str, told: Shop
+) -> None:
+    told.step(command, *passed(*results), nothing=not results, exit_code=exit_code)
+    (incident,) = told.incidents()
+    assert (incident.kind, incident.subject) == (Kind.RUN_FAILED, f"dbt {command}")
+    message = build_message(incident, MORNING + timedelta(hours=1))
+    assert (message.headline, dict(message.lines)["Why"]) == (told_as, f"dbt ended with exit code {exit_code}")
+    told.step(command, *passed(*results), nothing=not results, exit_code=0)
+    assert told.incidents() == []
+
+
+def test_a_step_whose_nodes_failed_is_told_by_them_alone_and_over_when_they_are_well(told: Shop) -> None:
+    failed_run(told)
+    assert [incident.subject for incident in told.incidents()] == [A]
+    told.step("build", *passed(A, B, C), exit_code=0)
+    assert told.incidents() == []
+
+
+def test_a_step_that_ends_badly_again_and_again_is_one_incident_since_the_first_time(told: Shop) -> None:
+    told.step("run", *passed(A, B, C), exit_code=0)
+    for _ in range(3):
+        told.step("run", nothing=True, exit_code=2)
+    (incident,) = told.incidents()
+    assert (incident.bad_runs, incident.since, incident.last_good_at) == (
+        3,
+        MORNING + timedelta(minutes=10),
+        MORNING + timedelta(minutes=5),
+    )
+
+
+def test_one_index_of_a_mapped_task_does_not_speak_for_another(told: Shop) -> None:
+    told.step("run", nothing=True, dag_run="r", exit_code=-9, map_index=0)
+    told.step("run", *passed(A, B, C), dag_run="r", exit_code=0, map_index=1)
+    assert [(incident.subject, incident.name) for incident in told.incidents()] == [("daily.run[0]", "run[0]")]
+
+
+def test_an_interrupted_step_names_the_nodes_that_it_was_at_and_what_they_hurt(told: Shop) -> None:
+    told.step("run", nothing=True, exit_code=-9, log=[began(A), finished(A), began(B)])
+    (incident,) = told.incidents()
+    assert (incident.kind, [failure.unique_id for failure in incident.failures[1:]]) == (Kind.RUN_INTERRUPTED, [B])
+    assert [(one.name, one.distance) for one in incident.exposures] == [("Board", 2)]
+    assert ("Why", "dbt was killed by signal 9; it was at int_b") in build_message(incident, MORNING).lines
+    told.step("run", *passed(A, B, C), exit_code=0)
+    assert told.incidents() == []
+
+
+def test_a_node_that_was_interrupted_stays_told_until_it_is_built_though_other_runs_end_well(told: Shop) -> None:
+    told.step("run", nothing=True, exit_code=-9, log=[began(B)])
+    told.step("run", *passed(A), exit_code=0)
+    (incident,) = told.incidents()
+    assert (incident.kind, incident.subject) == (Kind.NODE_ERROR, B)
+    assert build_message(incident, MORNING).headline == "model int_b was interrupted in shop / default"
+
+
+def test_a_step_that_never_ran_a_node_gives_the_reason_that_dbt_logged(told: Shop) -> None:
+    told.step("run", nothing=True, exit_code=2, log=[gave_up("Env var required but not provided: 'WAREHOUSE'")])
+    (incident,) = told.incidents()
+    assert ("Why", "Env var required but not provided: 'WAREHOUSE'") in build_message(incident, MORNING).lines
+
+
+def test_pipelines_whose_runs_have_the_same_id_are_not_folded_into_one_another(told: Shop) -> None:
+    """Airflow's run ids are unique within a DAG: all that run at six have the same."""
+    failed_run(told, dag_run="scheduled__6")
+    told.step("test", result(TEST_C, "fail", failures=3), dag_run="scheduled__6", dag_id="hourly", exit_code=1)
+    assert {incident.subject for incident in told.incidents()} == {A, C}
+
+
+def test_environments_are_told_apart_and_well_one_by_one(told: Shop) -> None:
+    for environment in ("prod", "qa"):
+        told.step("test", result(TEST_C, "fail", failures=1), exit_code=1, environment=environment)
+    found = told.incidents()
+    assert [(one.environment, one.subject) for one in found] == [("prod", C), ("qa", C)]
+    assert [(one.name, hurting) for one, hurting in exposures_at_risk(found)] == [
+        ("Board", [found[0]]),
+        ("Board", [found[1]]),
+    ]
+    told.step("test", *passed(TEST_C), exit_code=0, environment="qa")
+    assert [one.environment for one in told.incidents()] == ["prod"]
+
+
+def test_a_version_of_a_model_is_named_with_its_version(told: Shop) -> None:
+    second = "model.shop.dim.v2"
+    graph = manifest(node("model.shop.dim.v1"), node(second), node("model.shop.below", [second]))
+    told.step(
+        "run",
+        *passed("model.shop.dim.v1"),
+        result(second, "error", message="no"),
+        result("model.shop.below", "skipped"),
+        graph=graph,
+        exit_code=1,
+    )
+    (incident,) = told.incidents()
+    message = build_message(incident, MORNING)
+    assert message.headline == "model dim.v2 failed in shop / default"
+    assert ("Next", "dbt build --select dim.v2+") in message.lines
+
+
+def test_for_a_hook_that_failed_the_command_is_what_to_run_again(told: Shop) -> None:
+    told.step("run", *passed(A), result("operation.shop.shop-on-run-end-0", "error", message="no"), exit_code=1)
+    (incident,) = told.incidents()
+    message = build_message(incident, MORNING)
+    assert message.headline == "operation shop-on-run-end-0 failed in shop / default"
+    assert ("Next", "dbt run") in message.lines
+
+
+def test_an_exposure_is_at_risk_once_with_its_nearest_cause_and_stale_where_any_stopped_it(told: Shop) -> None:
+    told.step("run", *passed(A), result(B, "error", message="no"), result(C, "skipped"), exit_code=1)
+    told.step("test", result(TEST_C, "fail", failures=1), exit_code=1)
+    found = exposures_at_risk(told.incidents())
+    assert [(one.name, one.distance, one.risk, [cause.subject for cause in causes]) for one, causes in found] == [
+        ("Board", 1, Risk.STALE, [B, C])
+    ]
+
+
+def test_a_stale_source_puts_exposures_at_risk_and_a_warning_test_does_not(told: Shop) -> None:
+    told.step("test", result(TEST_C, "warn", failures=1), exit_code=0)
+    assert exposures_at_risk(told.incidents()) == []
+    told.step("source freshness", freshness(ORDERS, "warn", max_loaded_at_time_ago_in_s=46_800.0), exit_code=0)
+    found = exposures_at_risk(told.incidents())
+    assert [(one.name, one.distance, one.risk) for one, _ in found] == [
+        ("raw_view", 2, Risk.STALE),
+        ("Board", 4, Risk.STALE),
+    ]
+
+
+def test_loading_in_any_order_tells_the_same(told: Shop, tmp_path: Path) -> None:
+    told.step("run", *passed(A, B, C), dag_run="1", exit_code=0)
+    failed_run(told, dag_run="2")
+    told.step("test", result(TEST_A, "error"), result(TEST_C, "fail", failures=2), dag_run="2", exit_code=1)
+    told.step("source freshness", freshness(ORDERS, "error", max_loaded_at_time_ago_in_s=180_000.0), exit_code=1)
+    told.step("run", nothing=True, dag_run="3", exit_code=-9, log=[began(A), finished(A), began(B)])
+    told.step("test", *passed(TEST_A), result(TEST_C, "warn", failures=1), dag_run="3", exit_code=0)
+    expected = told.incidents()
+    assert len(expected) == 3
+    folders = sorted(path.parent for path in tmp_path.glob("*/observe.json"))
+    dice = random.Random(3)
+    for number in range(3):
+        dice.shuffle(folders)
+        settings = load_settings(store=f"duckdb:///{tmp_path}/{number}.duckdb")
+        for folder in folders:
+            assert ingest([folder], settings).errors == ()
+        assert Shop(tmp_path, settings, told.minutes).incidents() == expected
+
+
+def test_a_models_own_error_is_not_folded_under_what_a_test_found_in_another_step(told: Shop) -> None:
+    """The model ran, and failed by itself; only within one `dbt build` does a failed test block it."""
+    told.step("run", *passed(A), result(B, "error", message="no"), result(C, "skipped"), dag_run="r", exit_code=1)
+    told.step("test", result(TEST_A, "fail", failures=1), result(TEST_C, "error"), dag_run="r", exit_code=1)
+    assert {(one.subject, one.blocked, one.folded) for one in told.incidents()} == {
+        (B, (C,), (TEST_C,)),
+        (A, (), ()),
+    }
+
+
+def test_a_test_below_another_failing_test_of_the_same_pipeline_run_is_folded_under_it(told: Shop) -> None:
+    told.step("test", result(TEST_A, "fail", failures=1), dag_run="r", exit_code=1)
+    told.step("test", result(TEST_C, "fail", failures=1), dag_run="r", task_id="more tests", exit_code=1)
+    (incident,) = told.incidents()
+    assert (incident.subject, incident.folded) == (A, (TEST_C,))
+
+
+def test_what_a_folded_failure_blocks_is_blocked_by_the_cause(told: Shop) -> None:
+    told.step("run --select stg_a", result(A, "error", message="no"), dag_run="r", task_id="staging", exit_code=1)
+    told.step("run", result(B, "error", message="no"), result(C, "skipped"), dag_run="r", task_id="marts", exit_code=1)
+    (incident,) = told.incidents()
+    assert (incident.subject, incident.folded, incident.blocked) == (A, (B,), (C,))

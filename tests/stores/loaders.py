@@ -60,9 +60,11 @@ def load_in_child(folder: str, store: str) -> int:
 
 def serve() -> None:
     """Answer requests until the end of the input."""
+    # the schema judge's models take longer to import than a load takes
+    import dbt_artifacts_parser.parsers.manifest.manifest_v12
+    import dbt_artifacts_parser.parsers.run_results.run_results_v6  # noqa: F401
     import duckdb  # noqa: F401
     import pyarrow  # noqa: F401
-    import sqlglot  # noqa: F401
 
     import observability.stores.duckdb  # noqa: F401
 

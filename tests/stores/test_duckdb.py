@@ -11,10 +11,11 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from factories import manifest, node, result, run_results, write_step
+from factories import INVOCATION, manifest, node, result, run_results, write_step
 
+from observability.artifacts.step import Step
 from observability.audit.schema import TABLES
-from observability.audit.views import NAMES
+from observability.audit.views import NAMES, duckdb_view, views
 from observability.config import load_settings
 from observability.errors import ConfigError, StoreBusy, StoreError, StoreSchemaError
 from observability.pipeline import IngestReport, ingest
@@ -37,18 +38,35 @@ def store(tmp_path: Path) -> Path:
     return tmp_path / "deep" / "er" / "audit.duckdb"
 
 
+DESCRIBED = {"TIMESTAMPTZ": "TIMESTAMP WITH TIME ZONE"}
+"""What DuckDB calls a type where it has another name for it."""
+
+
 def test_tables_are_in_raw_and_views_in_main_with_the_declared_columns(step: Path, store: Path) -> None:
     load(step, store)
     with duckdb.connect(str(store), read_only=True) as connection:
         tables = connection.sql("SELECT schema_name, table_name FROM duckdb_tables()").fetchall()
-        found = connection.sql("SELECT view_name FROM duckdb_views() WHERE NOT internal").fetchall()
+        found = connection.sql("SELECT schema_name, view_name FROM duckdb_views() WHERE NOT internal").fetchall()
         assert sorted(tables) == sorted(("raw", name) for name in TABLES)
-        assert sorted(name for (name,) in found) == sorted(NAMES)
-        for name in NAMES:
-            described = connection.sql(f"DESCRIBE main.{name}").fetchall()
-            assert [row[0] for row in described] == [column.name for column in TABLES[name].columns]
-            raw = connection.sql(f"DESCRIBE raw.{name}").fetchall()
-            assert [row[1] for row in described] == [row[1] for row in raw]
+        assert sorted(found) == sorted(("main", name) for name in NAMES)
+        for relation, table in [
+            *((f"raw.{name}", name) for name in TABLES),
+            *((f"main.{name}", name) for name in NAMES),
+        ]:
+            described = [
+                (name, kind.replace('"', "")) for name, kind, *_ in connection.sql(f"DESCRIBE {relation}").fetchall()
+            ]
+            declared = [(column.name, column.duckdb_type) for column in TABLES[table].columns]
+            assert described == [(name, DESCRIBED.get(kind, kind)) for name, kind in declared]
+
+
+def test_every_view_says_what_it_holds_and_the_store_its_version(step: Path, store: Path) -> None:
+    load(step, store)
+    with duckdb.connect(str(store), read_only=True) as connection:
+        told = dict(connection.sql("SELECT view_name, comment FROM duckdb_views() WHERE NOT internal").fetchall())
+        assert told == {view.name: view.description for view in views()}
+        marks = connection.sql("SELECT comment FROM duckdb_tables() WHERE table_name = 'invocations'").fetchall()
+        assert marks == [(f"dbt-observability schema_version={SCHEMA_VERSION}",)]
 
 
 def test_a_load_survives_the_round_trip(step: Path, store: Path) -> None:
@@ -76,16 +94,39 @@ def test_a_loader_that_knows_less_works_against_newer_tables(step: Path, store: 
         assert marks == [("dbt-observability schema_version=99",)]
 
 
-def test_an_older_store_gets_the_columns_that_it_lacks(step: Path, store: Path) -> None:
-    load(step, store)
+def make_older(store: Path, lacking: dict[str, str], *, with_views: bool) -> None:
+    """What an earlier version left: tables that lack a column each, views over what there is, or no views yet."""
     with duckdb.connect(str(store)) as connection:
-        for view in reversed(NAMES):
-            connection.execute(f"DROP VIEW main.{view}")
-        connection.execute("ALTER TABLE raw.run_results DROP COLUMN slot_ms")
+        for name in reversed(NAMES):
+            connection.execute(f"DROP VIEW main.{name}")
+        for table, column in lacking.items():
+            connection.execute(f"ALTER TABLE raw.{table} DROP COLUMN {column}")
+        for view in views() if with_views else ():
+            query = duckdb_view(view)
+            for column in lacking.values():
+                query = query.replace(f"f.{column}, ", "")
+            connection.execute(f"CREATE VIEW main.{view.name} AS {query}")
         connection.execute("COMMENT ON TABLE raw.invocations IS 'dbt-observability schema_version=0'")
+
+
+@pytest.mark.parametrize("exit_code", [None, 0])
+@pytest.mark.parametrize("with_views", [True, False])
+def test_an_older_store_gets_the_columns_and_views_that_it_lacks(
+    with_views: bool, exit_code: int | None, step: Path, store: Path
+) -> None:
+    load(step, store)
+    make_older(store, {"run_results": "slot_ms", "invocations": "log_url"}, with_views=with_views)
     other = write_step(step.parent / "other", run_results=run_results(result("model.shop.a"), invocation_id="other"))
-    assert [report.status for report in load(other, store).loads] == ["loaded"]
-    assert DuckDBStore(store).query("SELECT r.slot_ms FROM {main}.run_results AS r").num_rows == 2
+    settings = load_settings(store=f"duckdb:///{store}")
+    report = ingest([other], settings, step=Step(exit_code=exit_code, log_url="https://log"))
+    assert [load.status for load in report.loads] == ["loaded"]
+    found = DuckDBStore(store).query("SELECT r.invocation_id, r.slot_ms FROM {main}.run_results AS r ORDER BY 1")
+    assert found.to_pylist() == [
+        {"invocation_id": INVOCATION, "slot_ms": None},
+        {"invocation_id": "other", "slot_ms": None},
+    ]
+    found = DuckDBStore(store).query("SELECT i.log_url FROM {main}.invocations AS i ORDER BY i.invocation_id")
+    assert found.column("log_url").to_pylist() == [None, "https://log"]
     with duckdb.connect(str(store), read_only=True) as connection:
         marks = connection.sql("SELECT comment FROM duckdb_tables() WHERE table_name = 'invocations'").fetchall()
         assert marks == [(f"dbt-observability schema_version={SCHEMA_VERSION}",)]
@@ -104,16 +145,42 @@ def test_the_file_of_somebody_else_is_refused_and_left_as_it_is(step: Path, tmp_
     assert theirs.read_bytes() == before
 
 
-def test_what_is_no_duckdb_file_is_refused_and_left_as_it_is(step: Path, tmp_path: Path) -> None:
-    text = tmp_path / "notes.txt"
+@pytest.mark.parametrize("place", [".", "stopclock"])
+def test_what_is_no_duckdb_file_is_refused_at_once_and_left_as_it_is(place: str, step: Path, tmp_path: Path) -> None:
+    text = tmp_path / place / "notes.txt"
+    text.parent.mkdir(exist_ok=True)
     text.write_text("not a database " * 500)
-    with pytest.raises(StoreError, match="DuckDB cannot use the audit store"):
-        load(step, text)
+    with pytest.raises(StoreError, match="DuckDB cannot use the audit store") as caught:
+        load(step, text, timeout=0.3)
+    assert type(caught.value) is StoreError  # nobody holds it: waiting would not help
     assert text.read_text() == "not a database " * 500
-    folder = tmp_path / "folder"
-    folder.mkdir()
-    with pytest.raises(StoreError):
-        load(step, folder)
+
+
+def test_a_store_that_was_cut_off_is_refused_and_left_as_it_is(step: Path, store: Path) -> None:
+    load(step, store)
+    half = store.read_bytes()[: store.stat().st_size // 2]
+    store.write_bytes(half)
+    other = write_step(step.parent / "other", run_results=run_results(result("model.shop.a"), invocation_id="other"))
+    with pytest.raises(StoreError) as caught:
+        load(other, store)
+    assert (caught.value.where, bool(caught.value.next_step)) == (str(store), True)
+    assert store.read_bytes() == half
+
+
+def test_a_folder_in_the_stores_place_is_refused(step: Path, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(StoreError) as caught:
+        load(step, tmp_path / "folder")
+    assert caught.value.where == str(tmp_path / "folder")
+    assert list((tmp_path / "folder").iterdir()) == []
+
+
+def test_a_place_where_no_folder_can_be_made_is_told(step: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for place in (tmp_path / "file", Path("/proc/nowhere")):
+        with pytest.raises(StoreError, match="the audit store cannot be used") as caught:
+            load(step, place / "audit.duckdb")
+        assert caught.value.next_step == "check its folder's permissions"
 
 
 def test_asking_a_store_that_is_not_there_yet_says_how_to_begin(store: Path) -> None:
@@ -149,6 +216,19 @@ def test_a_store_that_another_loader_holds_is_waited_for_and_then_told_with_its_
             load(step, store, timeout=0.3)
         assert "DBT_OBSERVE_LOCK_TIMEOUT_SECONDS" in caught.value.next_step
     assert [report.status for report in load(step, store).loads] == ["unchanged"]  # a dead holder holds nothing
+
+
+def test_a_store_that_another_loader_gives_back_in_time_is_waited_for(step: Path, store: Path) -> None:
+    load(step, store)
+    code = f"""
+        import time
+        from observability.stores.duckdb import DuckDBStore
+        with DuckDBStore({str(store)!r})._locked():
+            print("ready", flush=True)
+            time.sleep(0.5)
+    """
+    with process(code):
+        assert [report.status for report in load(step, store).loads] == ["unchanged"]
 
 
 def test_a_store_that_another_program_has_open_is_told(step: Path, store: Path) -> None:

@@ -3,7 +3,11 @@
 import json
 import random
 import shutil
+import signal
+import subprocess
+import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from itertools import pairwise, permutations
 from pathlib import Path
@@ -21,6 +25,7 @@ from observability.pipeline import LoadStatus, ingest
 from observability.stores.duckdb import DuckDBStore
 
 NOT_COMPARED = {"load_id", "loaded_at"}
+COMMAND = Path(sys.executable).with_name("dbt-observe")
 
 
 @pytest.fixture(scope="module")
@@ -89,51 +94,105 @@ def test_the_same_files_twice_are_loaded_once(step: Path, tmp_path: Path, clean:
     assert raw_counts(store) == {name: len(rows) for name, rows in clean.items()}
 
 
-def test_eight_processes_at_once_load_once(
-    step: Path, tmp_path: Path, loaders: Loaders, clean: dict[str, list[Any]]
+def another(step: Path, folder: Path, invocation_id: str) -> Path:
+    """The same project state and results, of another invocation."""
+    shutil.copytree(step, folder)
+    document = json.loads((folder / "run_results.json").read_text())
+    document["metadata"]["invocation_id"] = invocation_id
+    (folder / "run_results.json").write_text(json.dumps(document))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def earlier(loaders: Loaders, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store that holds a step of another project state already."""
+    folder = tmp_path_factory.mktemp("earlier")
+    graph = manifest(node("model.shop.m00"), node("exposure.shop.e", ["model.shop.m00"], type="dashboard"))
+    results = run_results(result("model.shop.m00"), invocation_id="earlier")
+    step = write_step(folder / "target", manifest=graph, run_results=results)
+    assert loaders.run([(step, folder / "audit.duckdb")]) == [0]
+    return folder / "audit.duckdb"
+
+
+def together(*views: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    return {name: sorted(row for one in views for row in one[name]) for name in NAMES}
+
+
+@pytest.mark.parametrize("exists", [False, True], ids=["new store", "store with another step"])
+def test_eight_commands_at_once_load_once(
+    exists: bool, step: Path, tmp_path: Path, earlier: Path, clean: dict[str, list[Any]]
 ) -> None:
     store = tmp_path / "audit.duckdb"
-    for _ in range(2):  # into a store that is not there yet, then into one that has it
-        assert loaders.run([(step, store)] * 8) == [0] * 8
-        assert shown(store) == clean
-        assert raw_counts(store) == {name: len(rows) for name, rows in clean.items()}
+    expected = clean
+    if exists:
+        shutil.copy(earlier, store)
+        expected = together(shown(store), clean)
+    command = [str(COMMAND), "ingest", str(step), "--store", f"duckdb:///{store}", "--format", "json"]
+    running = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(8)]
+    ended = [(*process.communicate(), process.returncode) for process in running]
+    assert [(err, code) for _, err, code in ended] == [(b"", 0)] * 8
+    loads = [load for out, _, _ in ended for load in json.loads(out)["loads"]]
+    assert sorted(load["status"] for load in loads) == ["loaded"] + ["unchanged"] * 7
+    assert len({(load["load_id"], load["invocation_id"]) for load in loads}) == 1
+    assert shown(store) == expected
+    assert raw_counts(store) == {name: len(rows) for name, rows in expected.items()}
+
+
+def quickest_run(loaders: Loaders, step: Path, folder: Path, template: Path | None) -> float:
+    """Seconds that an undisturbed loader takes: the first one is slower than those that follow."""
+    seconds = []
+    for number in range(3):
+        store = folder / f"timed{number}-{template is not None}.duckdb"
+        if template:
+            shutil.copy(template, store)
+        began = time.monotonic()
+        assert loaders.run([(step, store)]) == [0]
+        seconds.append(time.monotonic() - began)
+    return min(seconds)
 
 
 def test_a_loader_killed_at_any_of_fifty_moments_leaves_nothing_half_and_nothing_double(
-    step: Path, tmp_path: Path, loaders: Loaders, clean: dict[str, list[Any]]
+    step: Path, tmp_path: Path, loaders: Loaders, earlier: Path, clean: dict[str, list[Any]]
 ) -> None:
-    lifetimes = []
-    for number in range(3):
-        began = time.monotonic()
-        assert loaders.run([(step, tmp_path / f"timed{number}.duckdb")]) == [0]
-        lifetimes.append(time.monotonic() - began)
+    nothing: dict[str, list[Any]] = {name: [] for name in NAMES}
+    befores: dict[Path | None, dict[str, list[Any]]] = {None: nothing, earlier: shown(earlier)}
+    lifetimes = {template: quickest_run(loaders, step, tmp_path, template) for template in befores}
     moments = random.Random(7)
-    ends: dict[int, int] = {}
+    ends: Counter[int] = Counter()
     for number in range(50):
+        template = earlier if number % 2 else None
+        before, after = befores[template], together(befores[template], clean)
         store = tmp_path / f"{number}" / "audit.duckdb"
-        (code,) = loaders.run([(step, store)], kill_after=moments.uniform(0, min(lifetimes)))
-        ends[code] = ends.get(code, 0) + 1
+        store.parent.mkdir()
+        if template:
+            shutil.copy(template, store)
+        ends.update(loaders.run([(step, store)], kill_after=moments.uniform(0, lifetimes[template])))
         if store.exists():
-            assert shown(store) in (clean, {name: [] for name in NAMES})
+            assert shown(store) in (before, after)
         assert loaders.run([(step, store)]) == [0]
-        assert shown(store) == clean
+        assert shown(store) == after
+        assert raw_counts(store) == {name: len(rows) for name, rows in after.items()}
         # a write-ahead log stays until the next load writes; partial files and holders' names do not
         left = {path.name for path in store.parent.iterdir()} - {"audit.duckdb.wal"}
         assert left == {"audit.duckdb", "audit.duckdb.lock"}
         shutil.rmtree(store.parent)
-    assert ends.get(-9, 0) > 10  # many were killed at work, even where the machine is slower or quicker by now
+    assert set(ends) <= {-signal.SIGKILL, 0}
+    assert ends[-signal.SIGKILL] > 25  # most were really killed at work
 
 
-def test_two_loads_of_one_new_manifest_show_each_node_once(step: Path, tmp_path: Path, loaders: Loaders) -> None:
+def test_loaders_of_one_new_manifest_at_once_show_each_node_once(step: Path, tmp_path: Path, loaders: Loaders) -> None:
     store = tmp_path / "audit.duckdb"
-    other = tmp_path / "other"
-    shutil.copytree(step, other)
-    document = json.loads((other / "run_results.json").read_text())
-    document["metadata"]["invocation_id"] = "another"
-    (other / "run_results.json").write_text(json.dumps(document))
-    assert loaders.run([(step, store), (other, store)]) == [0, 0]
+    steps = [step, *(another(step, tmp_path / str(i), f"another-{i}") for i in range(3))]
+    assert loaders.run([(one, store) for one in steps]) == [0] * 4
     views = shown(store)
-    assert (len(views["invocations"]), len(views["nodes"]), len(views["run_results"])) == (2, 43, 80)
+    assert {name: len(rows) for name, rows in views.items()} == {
+        "invocations": 4,
+        "nodes": 43,
+        "exposure_ancestors": 41,
+        "run_results": 160,
+        "source_freshness": 0,
+    }
+    assert raw_counts(store) == {name: len(rows) for name, rows in views.items()}
 
 
 def test_where_two_racing_loads_both_stored_the_nodes_the_view_shows_one_of_them(step: Path, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ help: ## what can be made here
 demo: $(V)/dev.ok ## four mornings of the Greenery shop on real dbt and an embedded DuckDB
 	@$(BIN)/python dbt/demo.py
 
-test: $(V)/dev.ok ## all tests: recorded dbt runs, and one live one
+test: $(V)/dev.ok $(V)/emulator.ok $(V)/dbt-bigquery.ok ## all tests: recorded and live dbt runs, DuckDB and a BigQuery emulator
 	$(BIN)/pytest -q -rs
 
 check: format lint types contracts test ## everything that CI runs
@@ -54,9 +54,25 @@ $(V)/%.ok: $(R)/%.txt pyproject.toml $(UV)
 	@$(UV) pip install -q --no-deps --no-build-isolation --offline --python $(V)/$*/bin/python -e .
 	@touch $@
 
-LOCK = $(UV) pip compile -q --universal --generate-hashes --no-emit-index-url --custom-compile-command 'make lock' $(UPGRADE) --python-version 3.11
+# The BigQuery emulator needs a later Python than we do. Where there is none, its tests are skipped and say why; with
+# REQUIRE_EMULATOR set, as in CI, that is a failure.
+$(V)/emulator.ok: $(R)/emulator.txt $(UV)
+	@echo "setting up $(V)/emulator from $<" >&2
+	@if python=$$($(PYTHON) tests/emulator/find_python.py 3.13 3.16 2>$(V)/emulator.missing); then \
+	  rm $(V)/emulator.missing; [ -x $(V)/emulator/bin/python ] || $$python -m venv --without-pip $(V)/emulator; \
+	  $(UV) pip sync -q --compile-bytecode --require-hashes --no-build --python $(V)/emulator/bin/python $<; touch $@; \
+	else echo "without the BigQuery emulator: $$(cat $(V)/emulator.missing)" >&2; [ -z "$${REQUIRE_EMULATOR:-}" ]; fi
+$(V)/dbt-bigquery.ok: $(R)/dbt-bigquery.txt $(UV)
+	@echo "setting up $(V)/dbt-bigquery from $<" >&2
+	@[ -x $(V)/dbt-bigquery/bin/python ] || $(PYTHON) -m venv --without-pip $(V)/dbt-bigquery
+	@$(UV) pip sync -q --compile-bytecode --require-hashes --no-build --python $(V)/dbt-bigquery/bin/python $<
+	@touch $@
+
+LOCK = $(UV) pip compile -q --universal --generate-hashes --no-emit-index-url --custom-compile-command 'make lock' $(UPGRADE) --python-version
 lock: $(UV) ## compile the locks anew (UPGRADE=--upgrade for newer versions)
-	$(LOCK) $(R)/core.in $(R)/dev.in -o $(R)/dev.txt
-	$(LOCK) -c $(R)/dev.txt $(R)/core.in -o $(R)/core.txt
-	$(LOCK) $(R)/uv.in -o $(R)/uv.txt
+	$(LOCK) 3.11 $(R)/core.in $(R)/dev.in -o $(R)/dev.txt
+	$(LOCK) 3.11 -c $(R)/dev.txt $(R)/core.in -o $(R)/core.txt
+	$(LOCK) 3.13 $(R)/emulator.in -o $(R)/emulator.txt
+	$(LOCK) 3.11 $(R)/dbt-bigquery.in -o $(R)/dbt-bigquery.txt
+	$(LOCK) 3.11 $(R)/uv.in -o $(R)/uv.txt
 	! grep -nE '://|index-url' $(R)/*.txt

@@ -11,7 +11,7 @@ from recorded import unpack
 
 from observability.artifacts.folder import open_folders
 from observability.artifacts.step import Step
-from observability.audit.views import NAMES
+from observability.audit.views import WINNERS
 from observability.config import Settings, load_settings
 from observability.errors import ConfigError, StoreError
 from observability.pipeline import IngestReport, LoadStatus, ingest
@@ -188,7 +188,7 @@ def test_a_folder_whose_name_is_no_unicode_is_loaded(settings: Settings, tmp_pat
 
 def test_every_view_is_there_from_the_first_load_on(settings: Settings, tmp_path: Path) -> None:
     ingest([write_step(tmp_path / "s", run_results=run_results(result(MODEL)))], settings)
-    assert {name: len(rows(settings, "f.load_id", name)) for name in NAMES} == {
+    assert {name: len(rows(settings, "f.load_id", name)) for name in WINNERS} == {
         "invocations": 1,
         "nodes": 0,
         "exposure_ancestors": 0,

@@ -15,7 +15,7 @@ from factories import INVOCATION, manifest, node, result, run_results, write_ste
 
 from observability.artifacts.step import Step
 from observability.audit.schema import TABLES
-from observability.audit.views import NAMES, duckdb_view, views
+from observability.audit.views import duckdb_view, views
 from observability.config import load_settings
 from observability.errors import ConfigError, StoreBusy, StoreError, StoreSchemaError
 from observability.pipeline import IngestReport, ingest
@@ -48,15 +48,15 @@ def test_tables_are_in_raw_and_views_in_main_with_the_declared_columns(step: Pat
         tables = connection.sql("SELECT schema_name, table_name FROM duckdb_tables()").fetchall()
         found = connection.sql("SELECT schema_name, view_name FROM duckdb_views() WHERE NOT internal").fetchall()
         assert sorted(tables) == sorted(("raw", name) for name in TABLES)
-        assert sorted(found) == sorted(("main", name) for name in NAMES)
-        for relation, table in [
-            *((f"raw.{name}", name) for name in TABLES),
-            *((f"main.{name}", name) for name in NAMES),
+        assert sorted(found) == sorted(("main", view.name) for view in views())
+        for relation, columns in [
+            *((f"raw.{table.name}", table.columns) for table in TABLES.values()),
+            *((f"main.{view.name}", view.columns) for view in views()),
         ]:
             described = [
                 (name, kind.replace('"', "")) for name, kind, *_ in connection.sql(f"DESCRIBE {relation}").fetchall()
             ]
-            declared = [(column.name, column.duckdb_type) for column in TABLES[table].columns]
+            declared = [(column.name, column.duckdb_type) for column in columns]
             assert described == [(name, DESCRIBED.get(kind, kind)) for name, kind in declared]
 
 
@@ -97,8 +97,8 @@ def test_a_loader_that_knows_less_works_against_newer_tables(step: Path, store: 
 def make_older(store: Path, lacking: dict[str, str], *, with_views: bool) -> None:
     """What an earlier version left: tables that lack a column each, views over what there is, or no views yet."""
     with duckdb.connect(str(store)) as connection:
-        for name in reversed(NAMES):
-            connection.execute(f"DROP VIEW main.{name}")
+        for view in reversed(views()):
+            connection.execute(f"DROP VIEW main.{view.name}")
         for table, column in lacking.items():
             connection.execute(f"ALTER TABLE raw.{table} DROP COLUMN {column}")
         for view in views() if with_views else ():

@@ -19,7 +19,7 @@ from factories import GENERATED, INVOCATION, freshness, manifest, node, result, 
 from loaders import Loaders
 
 from observability.artifacts.step import Step
-from observability.audit.views import NAMES
+from observability.audit.views import WINNERS
 from observability.config import load_settings
 from observability.pipeline import LoadStatus, ingest
 from observability.stores.duckdb import DuckDBStore
@@ -54,7 +54,7 @@ def shown(store: Path) -> dict[str, list[Any]]:
     """What every view shows, but for when and by which load it came."""
     views = {}
     with duckdb.connect(str(store), read_only=True) as connection:
-        for name in NAMES:
+        for name in WINNERS:
             relation = connection.sql(f"SELECT * FROM main.{name}")
             columns = [column for column in relation.columns if column not in NOT_COMPARED]
             rows = connection.sql(f"SELECT {', '.join(columns)} FROM main.{name}").fetchall()
@@ -64,7 +64,7 @@ def shown(store: Path) -> dict[str, list[Any]]:
 
 def raw_counts(store: Path) -> dict[str, int]:
     with duckdb.connect(str(store), read_only=True) as connection:
-        return {name: connection.sql(f"SELECT count(*) FROM raw.{name}").fetchall()[0][0] for name in NAMES}
+        return {name: connection.sql(f"SELECT count(*) FROM raw.{name}").fetchall()[0][0] for name in WINNERS}
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +115,7 @@ def earlier(loaders: Loaders, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def together(*views: dict[str, list[Any]]) -> dict[str, list[Any]]:
-    return {name: sorted(row for one in views for row in one[name]) for name in NAMES}
+    return {name: sorted(row for one in views for row in one[name]) for name in WINNERS}
 
 
 @pytest.mark.parametrize("exists", [False, True], ids=["new store", "store with another step"])
@@ -154,7 +154,7 @@ def quickest_run(loaders: Loaders, step: Path, folder: Path, template: Path | No
 def test_a_loader_killed_at_any_of_fifty_moments_leaves_nothing_half_and_nothing_double(
     step: Path, tmp_path: Path, loaders: Loaders, earlier: Path, clean: dict[str, list[Any]]
 ) -> None:
-    nothing: dict[str, list[Any]] = {name: [] for name in NAMES}
+    nothing: dict[str, list[Any]] = {name: [] for name in WINNERS}
     befores: dict[Path | None, dict[str, list[Any]]] = {None: nothing, earlier: shown(earlier)}
     lifetimes = {template: quickest_run(loaders, step, tmp_path, template) for template in befores}
     moments = random.Random(7)

@@ -11,7 +11,7 @@ import duckdb
 import pytest
 from factories import freshness, manifest, node, result, run_results, sources, write_step
 
-from observability.audit.views import NAMES
+from observability.audit.views import WINNERS
 from observability.config import load_settings
 from observability.pipeline import ingest
 
@@ -48,7 +48,7 @@ def store(tmp_path: Path) -> Path:
 
 def shown(store: Path) -> dict[str, list[tuple[Any, ...]]]:
     with duckdb.connect(str(store), read_only=True) as connection:
-        return {name: sorted(connection.sql(f"SELECT * FROM main.{name}").fetchall(), key=repr) for name in NAMES}
+        return {name: sorted(connection.sql(f"SELECT * FROM main.{name}").fetchall(), key=repr) for name in WINNERS}
 
 
 def execute(store: Path, *statements: str) -> None:
@@ -80,7 +80,7 @@ def test_of_two_loaders_that_both_stored_a_new_manifest_and_its_step_one_is_show
     execute(store, *copy_rows((*FACTS, "invocations"), load_id))
     after = shown(store)
     winner = min(load_id, before["invocations"][0][0])
-    assert {row[0] for name in NAMES for row in after[name]} == {winner}
+    assert {row[0] for name in WINNERS for row in after[name]} == {winner}
     assert {name: [row[1:] for row in rows] for name, rows in after.items()} == {
         name: [row[1:] for row in rows] for name, rows in before.items()
     }

@@ -1,44 +1,100 @@
-"""The views that people read: one GoogleSQL file each, in the order in which they build on one another.
+"""The views that people read: one GoogleSQL file each, and beside it, in `declared/`, the columns that it must have.
 
-In a file, `{raw}` is the schema of the tables, `{main}` that of the views, and `{columns}` the columns of the table of
-the same name, each with the alias `f`.
+In a file, `{raw}` is the schema of the tables, `{main}` that of the views, `{now}` the moment as of which a question is
+asked, and `{columns}` the columns of the table of the same name, each with the alias `f`.
 """
 
+import re
 from dataclasses import dataclass
 from functools import cache
+from graphlib import TopologicalSorter
+from importlib import import_module
 from importlib.resources import files
 
 import observability.audit.tables  # noqa: F401 - registers the tables
 from observability.audit.schema import TABLES, Column
+from observability.audit.views.declaration import DECLARED
 
-NAMES = ("invocations", "nodes", "exposure_ancestors", "run_results", "source_freshness")
-"""In dependency order."""
+WINNERS = ("invocations", "nodes", "exposure_ancestors", "run_results", "source_freshness")
+"""The views that bear a table's name: its winning rows."""
+
+_KEYS = {
+    "invocations": ("invocation_id",),
+    "nodes": ("manifest_id", "unique_id"),
+    "exposure_ancestors": ("lineage_id", "exposure_unique_id", "ancestor_unique_id"),
+    "run_results": ("invocation_id", "unique_id"),
+    "source_freshness": ("invocation_id", "unique_id"),
+}
+_MODULES = ("current", "exposures", "failures", "freshness", "incidents", "runs", "trends")
+_READS = re.compile(r"\{main\}\.(\w+)")
+_NOW = "CURRENT_TIMESTAMP()"
 
 
 @dataclass(frozen=True)
 class View:
-    """A view: its SQL with the schemas left open, and the columns that it must have."""
+    """A view: its SQL with the schemas left open, the columns that it must have, and which of them name a row."""
 
     name: str
     description: str
     template: str
     columns: tuple[Column, ...]
+    key: tuple[str, ...]
 
-    def sql(self, *, raw: str, main: str) -> str:
+    @property
+    def reads(self) -> frozenset[str]:
+        """The views that it is made of."""
+        return frozenset(_READS.findall(self.template))
+
+    def sql(self, *, raw: str, main: str, now: str = _NOW) -> str:
         """The view's query in GoogleSQL, over the given schemas (or datasets)."""
         columns = ", ".join(f"f.{column.name}" for column in self.columns)
-        return self.template.replace("{columns}", columns).replace("{raw}", raw).replace("{main}", main)
+        filled = self.template.replace("{columns}", columns).replace("{now}", now)
+        return filled.replace("{raw}", raw).replace("{main}", main)
 
 
 @cache
 def views() -> tuple[View, ...]:
     """Every view, each after those that it reads."""
-    return tuple(_view(name) for name in NAMES)
+    for module in _MODULES:
+        import_module(f"{__name__}.declared.{module}")
+    known = {name: _winner(name) for name in WINNERS} | {name: _declared(name) for name in DECLARED}
+    return tuple(
+        known[name] for name in TopologicalSorter({v.name: sorted(v.reads) for v in known.values()}).static_order()
+    )
 
 
-def _view(name: str) -> View:
-    template = files(__name__).joinpath(f"{name}.sql").read_text(encoding="utf-8")
-    return View(name, f"The winning rows of {name}. {TABLES[name].description}", template, TABLES[name].columns)
+def find_view(name: str) -> View:
+    """A view by its name. Raises KeyError."""
+    return {view.name: view for view in views()}[name]
+
+
+def _template(name: str) -> str:
+    return files(__name__).joinpath(f"{name}.sql").read_text(encoding="utf-8")
+
+
+def _winner(name: str) -> View:
+    description = f"The winning rows of {name}. {TABLES[name].description}"
+    return View(name, description, _template(name), TABLES[name].columns, _KEYS[name])
+
+
+def _declared(name: str) -> View:
+    declared = DECLARED[name]
+    return View(name, declared.description, _template(name), declared.columns, declared.key)
+
+
+def as_of(sql: str) -> str:
+    """The query with the moment `@now` in place of the clock, in all the views that look at it."""
+    for view in reversed(views()):
+        if _looks_at_the_clock(view.name):
+            body = view.template.replace("{now}", "@now").rstrip()
+            sql = re.sub(rf"\{{main\}}\.{view.name}\b", lambda _, body=body: f"(\n{body}\n)", sql)  # type: ignore[misc]
+    return sql
+
+
+@cache
+def _looks_at_the_clock(name: str) -> bool:
+    view = find_view(name)
+    return "{now}" in view.template or any(_looks_at_the_clock(read) for read in view.reads)
 
 
 def duckdb_view(view: View) -> str:

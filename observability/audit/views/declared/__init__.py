@@ -1,0 +1,1 @@
+"""The columns of the views, by what they tell of."""

@@ -1,0 +1,1 @@
+"""Views that tell what is there now: the current models, tests, sources and exposures."""

@@ -1,0 +1,1 @@
+"""Views that tell who is hurt: the health of exposures and what impairs it."""

@@ -1,0 +1,1 @@
+"""Views that tell how fresh sources are."""

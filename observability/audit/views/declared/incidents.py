@@ -1,0 +1,1 @@
+"""Views that tell what is wrong, from its first sight until it is well again."""

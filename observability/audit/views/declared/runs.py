@@ -1,0 +1,1 @@
+"""Views that tell how runs went: pipeline runs, snapshots, costs."""

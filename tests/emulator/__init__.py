@@ -60,7 +60,7 @@ def emulator() -> Iterator[Emulator]:
             pytest.fail(f"no BigQuery emulator: {reason}")
         pytest.skip(f"no BigQuery emulator: {reason}")
     port, grpc_port = _free_port(), _free_port()
-    launch = [_PYTHON, Path(__file__).with_name("launch.py"), str(port), str(grpc_port), PROJECT]
+    launch = [str(_PYTHON), str(Path(__file__).with_name("launch.py")), str(port), str(grpc_port), PROJECT]
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))}
     with subprocess.Popen(
         launch, env=kept, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True

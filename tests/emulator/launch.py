@@ -43,7 +43,7 @@ def connect() -> duckdb.DuckDBPyConnection:
 
 
 def tell_destination(run_query: Any) -> Any:
-    """CREATE TABLE AS SELECT, as BigQuery answers it: the new table is the job's destination. dbt-bigquery reads that."""
+    """After CREATE TABLE AS SELECT BigQuery names the new table as the job's destination, which dbt-bigquery reads."""
 
     def run(job: Any, session: Any, running: Any) -> Any:
         answer = run_query(job, session, running)

@@ -12,6 +12,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 import msgspec
 
+from observability.artifacts.commands import normalise
 from observability.artifacts.reader import StepRecord
 from observability.artifacts.step import Step
 from observability.audit.nodes import Project
@@ -50,6 +51,7 @@ def build_invocation(
         (results.args if results else None) or (record.events.args if record.events else None) or {}
     )
     text = record.command.text
+    linkage = _linkage(step, metadata.env)
     run_type = _RUN_TYPES.match(step.dag_run_id or _variable(metadata.env, "AIRFLOW_RUN_ID") or "")
     return Invocation(
         invocation_id=metadata.invocation_id or _own_id(record),
@@ -59,6 +61,7 @@ def build_invocation(
         project_name=_project_name(record, project),
         environment=options.environment or step.environment or record.command.target or "default",
         command=record.command.name,
+        step=_step(record, linkage),
         invocation_command=redaction.text(text) if text else None,
         run_type=run_type[1] if run_type else None,
         dbt_version=metadata.dbt_version,
@@ -78,7 +81,7 @@ def build_invocation(
         env=canonical_json(redaction.value(metadata.env)) if metadata.env else None,
         git_sha=step.git_sha,
         git_branch=step.git_branch,
-        **_linkage(step, metadata.env),
+        **linkage,
         max_tries=step.max_tries,
         logical_date=step.logical_date,
         log_url=step.log_url,
@@ -129,6 +132,24 @@ def _linkage(step: Step, env: Mapping[str, str | None] | None) -> dict[str, Any]
         "map_index": step.map_index if step.map_index is not None else number("AIRFLOW_MAP_INDEX"),
         "try_number": step.try_number if step.try_number is not None else number("AIRFLOW_TRY_NUMBER"),
     }
+
+
+def _step(record: StepRecord, linkage: Mapping[str, Any]) -> str:
+    """What this step has in common with the same step at another time; a retry is the command that it repeats."""
+    if linkage["task_id"]:
+        index = linkage["map_index"]
+        mapped = f"[{index}]" if index is not None and index >= 0 else ""
+        return ".".join(filter(None, (linkage["dag_id"], linkage["task_id"]))) + mapped
+    command = record.command
+    name = command.name
+    if name == "retry" and record.run_results is not None:
+        which = (record.run_results.args or {}).get("which")
+        name = normalise(which) if isinstance(which, str) else name
+    words = ["dbt", name or "(unknown command)"]
+    for option, values in (("--select", command.select), ("--exclude", command.exclude)):
+        if values:
+            words += (option, *sorted(values))
+    return " ".join([*words, *(("--selector", command.selector) if command.selector else ())])
 
 
 def _own_id(record: StepRecord) -> str:

@@ -51,6 +51,9 @@ class Invocation(Row, frozen=True, kw_only=True):
     project_name: Annotated[str | None, "dbt project."]
     environment: Annotated[str, "Deployment: as set for the loader, else dbt's --target, else default."]
     command: Annotated[str | None, "dbt's command: run, test, build, seed, snapshot, retry, source freshness, …"]
+    step: Annotated[
+        str, "What is the same step at another time: dag_id.task_id[map_index], else the command with its selection."
+    ]
     invocation_command: Annotated[str | None, "The command line, secrets redacted."]
     run_type: Annotated[str | None, "How Airflow came to run it: scheduled, manual, backfill, asset_triggered."]
     dbt_version: Annotated[str | None, "Version of dbt."]

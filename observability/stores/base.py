@@ -58,7 +58,7 @@ class Store(Protocol):
         """Store loads, each wholly or not at all and each content once; in the order given."""
 
     def query(self, sql: str, parameters: Mapping[str, object] | None = None) -> "pa.Table":
-        """Run a query in GoogleSQL over the views, which it names as `{main}.view`, with parameters `@name`."""
+        """Run a query in GoogleSQL over views `{main}.name` and tables `{raw}.name`, with parameters `@name`."""
 
 
 def open_store(url: str, *, lock_timeout_seconds: float) -> Store:

@@ -94,7 +94,7 @@ class DuckDBStore:
                 next_step="load a dbt step first: dbt-observe ingest TARGET, or dbt-observe run -- dbt build; or name "
                 "another store with --store",
             )
-        statement = to_duckdb(sql.replace("{main}", "main"))
+        statement = to_duckdb(sql.replace("{main}", "main").replace("{raw}", "raw"))
         with self._reading() as connection:
             return connection.sql(statement, params=parameters).to_arrow_table()
 

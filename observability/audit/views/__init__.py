@@ -102,6 +102,7 @@ def duckdb_view(view: View) -> str:
     return files(__name__).joinpath("duckdb", f"{view.name}.sql").read_text(encoding="utf-8")
 
 
+@cache
 def to_duckdb(sql: str) -> str:
     """GoogleSQL in DuckDB's dialect. Raises sqlglot's UnsupportedError where there is no faithful translation."""
     import sqlglot

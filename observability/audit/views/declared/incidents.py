@@ -1,1 +1,73 @@
 """Views that tell what is wrong, from its first sight until it is well again."""
+
+from datetime import datetime
+from typing import Annotated
+
+from observability.audit.schema import Row
+from observability.audit.views.declaration import view
+
+
+@view(
+    "incidents",
+    "One row per incident: a cause, from when it was first seen bad until all of it is well again. An incident of "
+    "which nothing was seen for 90 days is expired.",
+    key=("incident_id",),
+)
+class Incident(Row, frozen=True, kw_only=True):
+    """What is or was wrong with a subject."""
+
+    incident_key: Annotated[
+        str, "The subject, the same for all its incidents: project/environment/database.schema/node, or step."
+    ]
+    incident_id: Annotated[str, "This incident: a digest of incident_key and opened_at."]
+    project_name: Annotated[str | None, "dbt project."]
+    environment: Annotated[str, "Deployment."]
+    relation_database: Annotated[str | None, "Database (BigQuery: project) of the subject; null for a step."]
+    relation_schema: Annotated[str | None, "Schema (BigQuery: dataset) of the subject; null for a step."]
+    subject: Annotated[str, "unique_id of the node that is to be mended, which tests are attached to; or the step."]
+    resource_type: Annotated[str | None, "The subject's: model, source, test, …, or step."]
+    name: Annotated[str | None, "The subject's name."]
+    kind: Annotated[
+        str,
+        "node_error, test_failure, source_stale, freshness_runtime_error, run_interrupted or run_failed: of the worst "
+        "node, as it was last seen.",
+    ]
+    outcome: Annotated[str, "failure or warning: of the worst node, as it was last seen."]
+    severity: Annotated[str, "critical (a failure above a critical exposure), error or warning."]
+    state: Annotated[
+        str,
+        "open; fixed (well again, but waiting_nodes are not rebuilt yet); recovered; withdrawn (a later manifest lacks "
+        "it); expired.",
+    ]
+    opened_at: Annotated[datetime, "When it was first seen bad."]
+    last_bad_at: Annotated[datetime, "When it was last seen bad."]
+    closed_at: Annotated[datetime | None, "When all of it was well again, or gone."]
+    last_well_at: Annotated[datetime | None, "When the worst node last passed before, since it was ever seen bad."]
+    open_seconds: Annotated[float | None, "Seconds from opened_at to closed_at."]
+    bad_runs: Annotated[int, "In how many invocations it was seen bad."]
+    failed_nodes: Annotated[
+        list[str], "unique_ids of all that failed or warned by itself in it: the subject, its tests."
+    ]
+    failing_nodes: Annotated[list[str], "Those of failed_nodes that are not well yet."]
+    blocked_nodes: Annotated[list[str], "unique_ids of what was skipped because of it; of a step, what it was at."]
+    folded_nodes: Annotated[list[str], "unique_ids of what failed too, below it, in the same pipeline run."]
+    waiting_nodes: Annotated[
+        list[str], "Those of blocked_nodes and folded_nodes that neither passed nor failed by themselves since."
+    ]
+    exposures: Annotated[list[str], "unique_ids of the exposures below it, however far."]
+    worst_node: Annotated[str, "unique_id of what status and message are of."]
+    status: Annotated[str, "dbt's status; of a step, its outcome."]
+    message: Annotated[str | None, "dbt's message."]
+    failures: Annotated[int | None, "Rows that the test found."]
+    owner: Annotated[str | None, "Who can mend it."]
+    group_name: Annotated[str | None, "Its dbt group."]
+    original_file_path: Annotated[str | None, "Its file, from the package's root."]
+    alertable: Annotated[bool, "Whether a load that may lead to a message has seen it."]
+    command: Annotated[str | None, "dbt's command that last saw it bad."]
+    invocation_id: Annotated[str, "The invocation that last saw it bad."]
+    dag_id: Annotated[str | None, "Airflow DAG of that invocation."]
+    dag_run_id: Annotated[str | None, "Airflow DAG run of that invocation."]
+    task_id: Annotated[str | None, "Airflow task of that invocation."]
+    map_index: Annotated[int | None, "Index of a mapped Airflow task."]
+    try_number: Annotated[int | None, "Airflow's try."]
+    log_url: Annotated[str | None, "Airflow's log of that try."]

@@ -8,6 +8,7 @@
     ├── CommandError             the command that we were to run cannot be run
     │   └── NotStartedError      it is not there, or not executable (in runner; carries the record of the attempt)
     └── StoreError               the audit store cannot be used
+        ├── QueryError           a question that the store does not understand
         ├── StoreBusy            another process holds it for longer than we wait
         └── StoreSchemaError     its tables were made by a version that we cannot write to
 
@@ -58,6 +59,10 @@ class CommandError(ObserveError):
 
 class StoreError(ObserveError):
     """The audit store cannot be used."""
+
+
+class QueryError(StoreError):
+    """A question that the store does not understand."""
 
 
 class StoreBusy(StoreError):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,8 +28,11 @@ from observability.errors import ConfigError, ObserveError, StoreError
 from observability.stores.base import Store, StoredLoad, open_store
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from observability.alerts.incidents import Incident, Situation
     from observability.alerts.message import Message
+    from observability.audit.views import View
 
 _LOADED = "loaded"
 """An empty file beside the artifacts of a step that `run` has loaded: they may go, in time."""
@@ -309,6 +313,59 @@ def current_messages(settings: Settings, now: datetime) -> "list[Message]":
 
     incidents = current_status(settings, now).incidents
     return [build_message(incident, now) for incident in incidents if incident.alertable]
+
+
+def view_sql(settings: Settings, name: str, dialect: str | None = None) -> str:
+    """The SQL of a view in GoogleSQL or DuckDB's dialect, else that of the store. Raises ConfigError for no view."""
+    from observability.audit.views.questions import pretty
+
+    store = open_store(settings.store, lock_timeout_seconds=settings.lock_timeout_seconds)
+    return pretty(_view(name).sql(**store.schemas), dialect or store.dialect)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of a view; `more` says that there were others, which the limit left out."""
+
+    table: "pa.Table"
+    more: bool
+
+
+def query_view(
+    settings: Settings,
+    name: str,
+    now: datetime,
+    *,
+    where: str | None = None,
+    columns: Sequence[str] = (),
+    limit: int = 0,
+) -> Rows:
+    """Rows of a view, sorted by its key; no more than `limit`, which is 0 for all.
+
+    Raises ConfigError for a view or a column that is not there or a condition that is none, and StoreError.
+    """
+    from observability.audit.views import as_of
+    from observability.audit.views.questions import select
+
+    statement = select(_view(name), where, columns, limit + 1 if limit else 0)
+    store = open_store(settings.store, lock_timeout_seconds=settings.lock_timeout_seconds)
+    question = as_of(statement)
+    table = store.query(question, {"now": now} if "@now" in question else None)
+    return Rows(table.slice(0, limit) if limit else table, bool(limit) and table.num_rows > limit)
+
+
+def _view(name: str) -> "View":
+    from observability.audit.views import views
+
+    known = {view.name: view for view in views()}
+    if name not in known:
+        near = get_close_matches(name, known, n=1)
+        raise ConfigError(
+            f"{name!r} is no view" + (f"; did you mean {near[0]}?" if near else ""),
+            where="VIEW",
+            next_step=f"one of: {', '.join(sorted(known))}",
+        )
+    return known[name]
 
 
 @contextmanager

@@ -5,7 +5,7 @@ Facts are appended, the row in `invocations` last: that row is the commit. Nothi
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 from urllib.parse import unquote, urlsplit
 
 from observability.audit.build import Load
@@ -40,6 +40,9 @@ class Store(Protocol):
     """An audit store. Every method raises StoreError for a fault of the store's."""
 
     url: str
+    dialect: Literal["googlesql", "duckdb"]
+    schemas: Mapping[str, str]
+    """What `{raw}` and `{main}` stand for, in its dialect."""
 
     @property
     def exists(self) -> bool:

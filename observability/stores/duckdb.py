@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from glob import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Literal
 
 import duckdb
 from filelock import FileLock, Timeout
@@ -22,13 +23,13 @@ from observability.audit.arrow import fact_tables, invocation_table, lineage_tab
 from observability.audit.build import Load
 from observability.audit.schema import TABLES, Table
 from observability.audit.views import duckdb_view, to_duckdb, views
-from observability.errors import StoreBusy, StoreError, StoreSchemaError
+from observability.errors import QueryError, StoreBusy, StoreError, StoreSchemaError
 from observability.stores.base import Committed, StoredLoad
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Raised whenever tables or views change, so that a file made before is brought up to date."""
 _MARK = "dbt-observability schema_version="
 
@@ -41,6 +42,9 @@ class DuckDBStore:
         self.url = f"duckdb:///{path}"
         self._timeout = lock_timeout_seconds
         self._holder = self.path.with_name(f"{self.path.name}.holder")
+
+    dialect: Literal["googlesql", "duckdb"] = "duckdb"
+    schemas: Mapping[str, str] = MappingProxyType({"raw": "raw", "main": "main"})
 
     @property
     def exists(self) -> bool:
@@ -94,8 +98,8 @@ class DuckDBStore:
                 next_step="load a dbt step first: dbt-observe ingest TARGET, or dbt-observe run -- dbt build; or name "
                 "another store with --store",
             )
-        statement = to_duckdb(sql.replace("{main}", "main").replace("{raw}", "raw"))
-        with self._reading() as connection:
+        statement = _translate(sql.replace("{main}", "main").replace("{raw}", "raw"))
+        with self._reading() as connection, _questioned(sql):
             return connection.sql(statement, params=parameters).to_arrow_table()
 
     @contextmanager
@@ -171,6 +175,38 @@ class DuckDBStore:
         finally:
             partial.unlink(missing_ok=True)
             Path(f"{partial}.wal").unlink(missing_ok=True)
+
+
+def _translate(sql: str) -> str:
+    from sqlglot.errors import SqlglotError
+
+    try:
+        return to_duckdb(sql)
+    except SqlglotError as error:
+        raise QueryError(
+            f"the query cannot be put into DuckDB's dialect: {_first_line(error)}",
+            where=_start(sql),
+            next_step="write it in GoogleSQL, and simpler",
+        ) from error
+
+
+def _start(sql: str) -> str:
+    """As much of a query as tells which one it is."""
+    words = " ".join(sql.split())
+    return words if len(words) <= 200 else f"{words[:200]}…"
+
+
+@contextmanager
+def _questioned(sql: str) -> Iterator[None]:
+    """Tell a question that DuckDB does not understand from a fault of the store's."""
+    try:
+        yield
+    except (duckdb.BinderException, duckdb.ParserException, duckdb.DataError, duckdb.CatalogException) as error:
+        raise QueryError(
+            f"the store does not understand the query: {_first_line(error)}",
+            where=_start(sql),
+            next_step="check the names of its columns and the types that it compares",
+        ) from error
 
 
 class _Prepared:

@@ -44,7 +44,9 @@ class StoreEngine:
             store = self.new_store()
             store.commit(loads)
             self._made[ids] = store
-        rows: list[dict[str, Any]] = self._made[ids].query(as_of(sql), {"now": now}).to_pylist()
+        question = as_of(sql)
+        parameters = {"now": now} if "@now" in question else None
+        rows: list[dict[str, Any]] = self._made[ids].query(question, parameters).to_pylist()
         return rows
 
 

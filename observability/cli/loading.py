@@ -1,0 +1,122 @@
+"""Commands that load what dbt steps leave behind, or judge it."""
+
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from observability.cli.app import (
+    OUR_ERROR,
+    EnvironmentOption,
+    Format,
+    FormatOption,
+    NoAlertOption,
+    StoreOption,
+    WillRetryOption,
+    app,
+    errors,
+    moment,
+    shown,
+)
+
+
+@app.command()
+def ingest(
+    targets: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="TARGET...",
+            help="Folders that dbt wrote to, or trees {dag_id}/{run_id}/{task_id}/{map_index}/{try_number}/ of them.",
+        ),
+    ],
+    store: StoreOption = None,
+    environment: EnvironmentOption = None,
+    exit_code: Annotated[
+        int | None, typer.Option("--exit-code", metavar="N", help="dbt's exit code, which its files do not tell.")
+    ] = None,
+    command: Annotated[
+        str | None, typer.Option("--command", metavar="TEXT", help='The command line, such as "dbt run --select x".')
+    ] = None,
+    started_after: Annotated[
+        str | None,
+        typer.Option("--started-after", metavar="ISO", help="When the step began: files from before are not its own."),
+    ] = None,
+    will_retry: WillRetryOption = False,
+    no_alert: NoAlertOption = False,
+    output: FormatOption = Format.TEXT,
+) -> None:
+    """Load the artifacts of dbt steps into the audit store, each exactly once.
+
+    Exit code 0, or 2 where a step could not be loaded.
+    """
+    with errors():
+        from observability.artifacts.folder import open_folders
+        from observability.artifacts.step import Step
+
+        folders = open_folders(targets)  # hashes large files while the rest is imported
+
+        from observability.config import load_settings
+        from observability.pipeline import ingest as load
+        from observability.terminal.loads import progress_bar, show_ingest
+
+        settings = load_settings(store=store, environment=environment)
+        step = Step(exit_code=exit_code, command=command, will_retry=will_retry)
+        with progress_bar() as progress:
+            report = load(
+                folders,
+                settings,
+                step=step,
+                started_after=moment(started_after, "--started-after"),
+                alertable=not no_alert,
+                progress=progress,
+            )
+        with shown():
+            show_ingest(report, as_json=output is Format.JSON)
+        if report.errors:
+            raise typer.Exit(OUR_ERROR)
+
+
+@app.command(context_settings={"allow_interspersed_args": False, "ignore_unknown_options": True})
+def run(
+    command: Annotated[list[str], typer.Argument(metavar="-- dbt build …", help="The dbt command line.")],
+    store: StoreOption = None,
+    environment: EnvironmentOption = None,
+    will_retry: WillRetryOption = False,
+    no_alert: NoAlertOption = False,
+) -> None:
+    """Run dbt and load whatever it leaves behind.
+
+    dbt gets a fresh target path and writes a JSON event log; its files are put where the project expects them
+    afterwards. The exit code is dbt's, whatever happens to us.
+    """
+    from observability.pipeline import run as run_observed
+    from observability.terminal.loads import show_run
+
+    code, messages = run_observed(
+        command, overrides={"store": store, "environment": environment}, will_retry=will_retry, alertable=not no_alert
+    )
+    with suppress(OSError):  # nobody listens to us; the exit code is dbt's all the same
+        show_run(messages)
+    raise typer.Exit(code)
+
+
+@app.command()
+def validate(
+    targets: Annotated[list[Path], typer.Argument(metavar="TARGET...", help="Folders that dbt wrote to, or files.")],
+    output: FormatOption = Format.TEXT,
+) -> None:
+    """Hold artifacts against their published schemas, by dbt-artifacts-parser, and print what deviates.
+
+    Exit code 0 where they conform, 1 where they deviate, 2 where they cannot be judged.
+    """
+    with errors():
+        from observability.artifacts.judgement import validate as judge
+        from observability.terminal.reports import show_validation
+
+        report = judge(targets)
+        with shown():
+            show_validation(report, as_json=output is Format.JSON)
+        if report.errors:
+            raise typer.Exit(OUR_ERROR)
+        raise typer.Exit(1 if report.deviates else 0)

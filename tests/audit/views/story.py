@@ -17,7 +17,7 @@ from shop import MORNING, shop
 from observability.artifacts.step import Step
 from observability.artifacts.step import write_step as write_observed
 from observability.audit.build import Load
-from observability.audit.views import as_of
+from observability.audit.views import as_of, find_view
 from observability.stores.base import Store
 
 Row = tuple[Any, ...]
@@ -124,7 +124,10 @@ class Story:
     def rows(self, view: str, columns: str, *, where: str = "TRUE", now: datetime | None = None) -> list[Row]:
         """Some columns of a view's rows, sorted by them; one that is alone comes without a tuple around it."""
         names = [name.strip() for name in columns.split(",")]
-        selected = ", ".join(f"v.{name}" for name in names)
+        key = find_view(view).key
+        selected = ", ".join(f"v.{name}" for name in dict.fromkeys((*names, *key)))
         answer = self.ask(f"SELECT {selected} FROM {{main}}.{view} AS v WHERE {where}", now=now)
+        keys = [tuple(row[name] for name in key) for row in answer]
+        assert len(keys) == len(set(keys)), f"{view} fans out"
         found = sorted((tuple(row[name] for name in names) for row in answer), key=repr)
         return found if len(names) > 1 else [row[0] for row in found]

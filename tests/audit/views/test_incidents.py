@@ -295,6 +295,17 @@ def test_a_model_that_errors_by_itself_is_not_blamed_on_what_a_test_found_before
     assert story.rows("incidents", "subject, kind") == [(C, "node_error"), (A, "test_failure")]
 
 
+def test_what_was_explained_by_its_model_first_and_fails_by_itself_then_is_told_once(story: Story) -> None:
+    failed_run(story, dag_run="r")
+    story.step("test", result(TEST_A, "error"), dag_run="r", exit_code=1)
+    story.step("run", *passed(A, B, C), dag_run="r", try_number=2, exit_code=0)
+    story.step("test", result(TEST_A, "fail", failures=1), dag_run="r", try_number=2, exit_code=1)
+    assert story.rows("incident_nodes", "subject, unique_id, role, is_open", where="v.resource_type <> 'model'") == [
+        (A, TEST_A, "failed", True)
+    ]
+    assert story.rows("incidents", "state, failed_nodes, failing_nodes") == [("open", [A, TEST_A], [TEST_A])]
+
+
 def test_what_was_folded_waits_until_it_is_seen_again(story: Story) -> None:
     story.step("test", result(TEST_A, "fail", failures=1), result(TEST_C, "fail", failures=1), exit_code=1)
     assert story.rows("incidents", "subject, folded_nodes") == [(A, [TEST_C])]

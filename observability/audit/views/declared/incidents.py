@@ -8,6 +8,73 @@ from observability.audit.views.declaration import view
 
 
 @view(
+    "incident_nodes",
+    "One row per incident and node: what failed by itself, and what was held up or fails because of that.",
+    key=("incident_id", "unique_id"),
+)
+class IncidentNode(Row, frozen=True, kw_only=True):
+    """A node's part in an incident."""
+
+    incident_key: Annotated[
+        str, "The subject, the same for all its incidents: project/environment/database.schema/node, or step."
+    ]
+    incident_id: Annotated[str, "The incident: a digest of incident_key and opened_at."]
+    opened_at: Annotated[datetime, "When the incident was first seen."]
+    is_latest: Annotated[bool, "Whether its subject had no incident after this one."]
+    bad_runs: Annotated[int, "In how many invocations the incident was seen."]
+    alertable: Annotated[bool, "Whether a load that may lead to a message has seen the incident."]
+    project_name: Annotated[str | None, "dbt project."]
+    environment: Annotated[str, "Deployment."]
+    subject: Annotated[str, "unique_id of the node that is to be mended, which tests are attached to; or the step."]
+    role: Annotated[
+        str,
+        "failed: by itself; blocked: skipped because of what failed, or what an interrupted step was at; folded: "
+        "failed below it, in the same pipeline run.",
+    ]
+    is_open: Annotated[
+        bool, "Not well yet; of a blocked or folded node, that it neither passed nor failed by itself since."
+    ]
+    unique_id: Annotated[str, "dbt's unique_id of this node; of a step, its name."]
+    resource_type: Annotated[str | None, "model, test, source, …, or step."]
+    name: Annotated[str | None, "This node's name."]
+    relation_database: Annotated[str | None, "Database (BigQuery: project) of its relation."]
+    relation_schema: Annotated[str | None, "Schema (BigQuery: dataset) of its relation."]
+    kind: Annotated[
+        str | None,
+        "node_error, test_failure, source_stale, freshness_runtime_error, run_interrupted or run_failed, as it was "
+        "last seen; null for what did not fail by itself.",
+    ]
+    outcome: Annotated[str | None, "failure or warning, as it was last seen."]
+    status: Annotated[str | None, "dbt's status; of a step, its outcome."]
+    message: Annotated[str | None, "dbt's message."]
+    failures: Annotated[int | None, "Rows that the test found."]
+    test_name: Annotated[str | None, "A generic test's kind: unique, not_null, …"]
+    column_name: Annotated[str | None, "The column that a test looks at."]
+    original_file_path: Annotated[str | None, "Its file, from the package's root."]
+    owner: Annotated[str | None, "Who can mend it; of a test without an owner, the owner of what it tests."]
+    group_name: Annotated[str | None, "Its dbt group."]
+    subject_name: Annotated[str | None, "The subject's name in the current project state."]
+    subject_resource_type: Annotated[str | None, "The subject's resource type in the current project state."]
+    first_bad_at: Annotated[datetime, "When it was first seen bad, or held up, in this incident."]
+    last_bad_at: Annotated[datetime, "When it was last seen so."]
+    closed_at: Annotated[datetime | None, "When it was well again or gone, of what failed by itself."]
+    closed_by: Annotated[str | None, "recovered, or withdrawn where a later manifest lacks it."]
+    last_well_at: Annotated[datetime | None, "When it last passed before it was last seen bad."]
+    age_seconds: Annotated[float | None, "Age of a source's data when that was last seen."]
+    warn_after_seconds: Annotated[float | None, "Age from which the source's freshness warns."]
+    error_after_seconds: Annotated[float | None, "Age from which the source's freshness is an error."]
+    command: Annotated[str | None, "dbt's command that last saw it bad."]
+    invocation_id: Annotated[str | None, "The invocation that last saw it bad."]
+    dag_id: Annotated[str | None, "Airflow DAG of that invocation."]
+    dag_run_id: Annotated[str | None, "Airflow DAG run of that invocation."]
+    task_id: Annotated[str | None, "Airflow task of that invocation."]
+    map_index: Annotated[int | None, "Index of a mapped Airflow task."]
+    try_number: Annotated[int | None, "Airflow's try."]
+    log_url: Annotated[str | None, "Airflow's log of that try."]
+    bases: Annotated[list[str], "The nodes that what rests on it rests on: itself, or what it tests."]
+
+
+@view(
     "incidents",
     "One row per incident: a cause, from when it was first seen bad until all of it is well again. An incident of "
     "which nothing was seen for 90 days is expired.",
@@ -27,11 +94,7 @@ class Incident(Row, frozen=True, kw_only=True):
     subject: Annotated[str, "unique_id of the node that is to be mended, which tests are attached to; or the step."]
     resource_type: Annotated[str | None, "The subject's: model, source, test, …, or step."]
     name: Annotated[str | None, "The subject's name."]
-    kind: Annotated[
-        str,
-        "node_error, test_failure, source_stale, freshness_runtime_error, run_interrupted or run_failed: of the worst "
-        "node, as it was last seen.",
-    ]
+    kind: Annotated[str, "The worst node's, as it was last seen: see incident_nodes."]
     outcome: Annotated[str, "failure or warning: of the worst node, as it was last seen."]
     severity: Annotated[str, "critical (a failure above a critical exposure), error or warning."]
     state: Annotated[

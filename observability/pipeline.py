@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from observability.artifacts.conformance import BackgroundJudge
@@ -287,23 +287,27 @@ class Status:
 
 def current_status(settings: Settings, now: datetime) -> Status:
     """The last step of each command and every open incident. Raises StoreError where there is no store yet."""
+    from observability.alerts import queries
     from observability.alerts.incidents import find_incidents
 
     store = open_store(settings.store, lock_timeout_seconds=settings.lock_timeout_seconds)
-    situation = _situation(store, now)
-    return Status(now, tuple(dict(step) for step in situation.steps), tuple(find_incidents(situation)))
+    return Status(now, tuple(store.query(queries.STEPS).to_pylist()), tuple(find_incidents(_situation(store, now))))
 
 
 def _situation(store: Store, now: datetime) -> "Situation":
     from observability.alerts import queries
     from observability.alerts.incidents import Situation
+    from observability.audit.views import as_of
+
+    def ask(sql: str) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = store.query(as_of(sql), {"now": now}).to_pylist()
+        return rows
 
     return Situation(
-        steps=store.query(queries.STEPS).to_pylist(),
-        states=store.query(queries.STATES, {"now": now}).to_pylist(),
-        exposures=store.query(queries.EXPOSURES, {"now": now}).to_pylist(),
+        incidents=ask(queries.INCIDENTS),
+        nodes=ask(queries.INCIDENT_NODES),
+        exposures=ask(queries.EXPOSURES),
         runbooks=store.query(queries.RUNBOOKS).to_pylist(),
-        now=now,
     )
 
 
@@ -312,7 +316,7 @@ def current_messages(settings: Settings, now: datetime) -> "list[Message]":
     from observability.alerts.message import build_message
 
     incidents = current_status(settings, now).incidents
-    return [build_message(incident, now) for incident in incidents if incident.alertable]
+    return [build_message(incident, now) for incident in incidents if incident.alertable and not incident.fixed]
 
 
 def view_sql(settings: Settings, name: str, dialect: str | None = None) -> str:

@@ -170,7 +170,7 @@ def test_status_and_alert_show_dbts_text_as_text(step: Path, tmp_path: Path) -> 
         assert "[bold]x[/bold]" in ran.out
         assert ":smile:" in ran.out
     told = observe("status", "--format", "json", cwd=tmp_path).json
-    assert set(told) == {"as_of", "store", "steps", "failing", "stale_sources", "exposures_at_risk"}
+    assert set(told) == {"as_of", "store", "steps", "failing", "stale_sources", "fixed", "exposures_at_risk"}
     assert [(one["subject"], one["blocked"]) for one in told["failing"]] == [("model.shop.a", ["model.shop.b"])]
     assert [step["outcome"] for step in told["steps"]] == ["failure"]
     (message,) = observe("alert", "--dry-run", "--format", "json", cwd=tmp_path).json["messages"]

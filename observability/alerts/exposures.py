@@ -10,9 +10,6 @@ import msgspec
 Record = Mapping[str, Any]
 """A row of one of the queries."""
 
-TESTS = frozenset({"test", "unit_test"})
-"""The resource types that check others: what rests on those rests on what they test."""
-
 
 class Risk(StrEnum):
     """What an exposure suffers: it is no longer brought up to date, or bad data is live in it."""
@@ -54,7 +51,7 @@ class Exposures:
         stopped |= set(blocked)
         found: dict[str, Exposure] = {}
         for row in rows:
-            for node in _bases(row):
+            for node in row["bases"]:
                 for exposure in self._by_node.get(node, ()):
                     unique_id = exposure["exposure_unique_id"]
                     suspect = built and unique_id not in stopped
@@ -62,10 +59,6 @@ class Exposures:
                     if unique_id not in found or candidate.distance < found[unique_id].distance:
                         found[unique_id] = candidate
         return tuple(sorted(found.values(), key=lambda one: (not one.critical, one.distance, one.unique_id)))
-
-
-def _bases(row: Record) -> list[str]:
-    return list(row["parents"] or ()) if row["resource_type"] in TESTS else [row["unique_id"]]
 
 
 def _exposure(row: Record, risk: Risk) -> Exposure:

@@ -1,11 +1,11 @@
-"""What is wrong now, folded to its causes. Pure: rows of the queries and a moment in, incidents out."""
+"""What is wrong now. Pure: rows of the views as of a moment in, incidents out."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 
-from observability.alerts.exposures import TESTS, Exposure, Exposures, Record, Risk, observe
+from observability.alerts.exposures import Exposure, Exposures, Record, Risk, observe
 
 
 class Kind(StrEnum):
@@ -29,7 +29,7 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """One node that is not well, as it was last seen."""
+    """One node that is not well, as it was last seen; of a step, the step itself."""
 
     unique_id: str
     name: str
@@ -49,17 +49,22 @@ class Failure:
 class Incident:
     """One cause, with all that hangs on it."""
 
+    key: str
+    """The subject, the same for all its incidents."""
+    id: str
     project_name: str | None
     environment: str
     kind: Kind
     severity: Severity
+    fixed: bool
+    """Well again, but what it blocked is not rebuilt yet."""
     subject: str
     """unique_id of the node that is to be mended; for a step, its command or task."""
     name: str
     failures: tuple[Failure, ...]
-    """The subject itself, or the tests that fail on it."""
+    """The subject itself, or the tests that fail on it; what the incident is called after comes first."""
     blocked: tuple[str, ...] = ()
-    """unique_ids of nodes that were skipped because of it and not rebuilt since."""
+    """unique_ids of nodes that were skipped because of it and not rebuilt since; of a step, what it was at."""
     folded: tuple[str, ...] = ()
     """unique_ids of nodes that fail too, and below it."""
     exposures: tuple[Exposure, ...] = ()
@@ -82,268 +87,124 @@ class Incident:
 
 @dataclass(frozen=True)
 class Situation:
-    """What the queries answered."""
+    """What the queries answered, all as of one moment."""
 
-    steps: Sequence[Record]
-    states: Sequence[Record]
+    incidents: Sequence[Record]
+    nodes: Sequence[Record]
     exposures: Sequence[Record]
     runbooks: Sequence[Record] = ()
-    now: datetime | None = None
-    """The moment as of which it is told. Without one, no retry is waited for."""
 
 
-INTERRUPTED = "interrupted"
-_UNFINISHED = {INTERRUPTED, "not_run"}
-_RETRY_WAIT = timedelta(hours=1)
-"""How long a retry that was announced is waited for; the queries say the same of nodes."""
+STEPS = frozenset({Kind.RUN_INTERRUPTED, Kind.RUN_FAILED})
+"""The kinds of incidents whose subject is a step."""
 _ORDER = {severity: rank for rank, severity in enumerate(Severity)}
 
 
 def find_incidents(situation: Situation) -> list[Incident]:
-    """Every open incident, the worst first: nodes that failed by themselves, and steps that never got to them."""
-    ended_badly = {step["invocation_id"]: step for step in situation.steps if _tells_by_itself(step, situation.now)}
-    incidents: list[Incident] = []
-    for scope, states in _by_scope(situation.states).items():
-        exposures = Exposures(scope, situation.exposures)
-        # what dbt was at when it was interrupted belongs to the step, which is to be run again
-        cut_off = [row for row in states if row["status"] == INTERRUPTED and row["invocation_id"] in ended_badly]
-        for row in cut_off:
-            step = ended_badly.pop(row["invocation_id"], None)
-            if step is not None:
-                same = [other for other in cut_off if other["invocation_id"] == step["invocation_id"]]
-                incidents.append(_step_incident(step, same, exposures))
-        rest = [row for row in states if row not in cut_off]
-        incidents += _node_incidents(rest, exposures, _runbooks(scope, situation))
-    incidents += [_step_incident(step) for step in ended_badly.values()]
-    return sorted(incidents, key=lambda one: (_ORDER[one.severity], -len(one.exposures), one.since, one.subject))
-
-
-def _tells_by_itself(step: Record, now: datetime | None) -> bool:
-    """Whether a step is wrong in itself: it never got to an end, or it failed and none of its nodes did."""
-    if step["will_retry"] and now is not None and now - (step["completed_at"] or step["started_at"]) < _RETRY_WAIT:
-        return False
-    return step["outcome"] in _UNFINISHED or (step["outcome"] == "failure" and not step["failed_nodes"])
-
-
-def _by_scope(rows: Iterable[Record]) -> dict[tuple[str | None, str], list[Record]]:
-    scopes: dict[tuple[str | None, str], list[Record]] = {}
-    for row in rows:
-        scopes.setdefault((row["project_name"], row["environment"]), []).append(row)
-    return scopes
-
-
-def _node_incidents(states: Sequence[Record], exposures: Exposures, runbooks: Mapping[str, str]) -> list[Incident]:
-    bad = {row["unique_id"]: row for row in states if row["outcome"] in {"failure", "warning"}}
-    roots = {unique_id: _root(row, bad) for unique_id, row in bad.items()}
-    groups: dict[str, list[Record]] = {}
-    for unique_id, row in bad.items():
-        if roots[unique_id] == unique_id:
-            groups.setdefault(_subject(row), []).append(row)
-    incidents = []
-    for subject, rows in groups.items():
-        causes = {row["unique_id"] for row in rows}
-        folded = sorted(other for other, root in roots.items() if root in causes and other not in causes)
-        failing = causes.union(folded)
-        blocked = sorted(
-            row["unique_id"] for row in states if row["outcome"] == "skipped" and failing & set(row["causes"] or ())
-        )
-        incidents.append(_incident(subject, rows, blocked, folded, exposures, runbooks))
-    return incidents
-
-
-def _root(row: Record, bad: Mapping[str, Record]) -> str:
-    """The failing node that this one is to be blamed on: itself where none that fails is above it.
-
-    Above are the causes that its own step has found, and failing nodes of other steps of the same pipeline run.
-    """
-    seen: set[str] = set()
-    current = row
-    while current["unique_id"] not in seen:
-        seen.add(current["unique_id"])
-        above = next((other for other in _above(current, bad) if other not in seen), None)
-        if above is None:
-            break
-        current = bad[above]
-    return str(current["unique_id"])
-
-
-def _above(row: Record, bad: Mapping[str, Record]) -> list[str]:
-    """The failing nodes above this one; models before tests, for what was not built explains more than a bad row."""
-    own = row["unique_id"]
-    causes = {cause for cause in row["causes"] or () if cause != own and cause in bad}
-    if not causes and row["resource_type"] == "unit_test" and row["status"] == "fail":
-        return []
-    ancestors = set(row["ancestors"] or ())
-    elsewhere = {
-        other
-        for other, candidate in bad.items()
-        if other != own
-        and candidate["outcome"] == "failure"
-        and not (causes and candidate["invocation_id"] == row["invocation_id"])  # its own step knows better
-        and _same_run(row, candidate)
-        and _is_above(candidate, row, ancestors)
+    """Every incident that is open, or fixed with something not rebuilt yet; the worst first, what is fixed last."""
+    nodes: dict[str, list[Record]] = {}
+    for node in situation.nodes:
+        nodes.setdefault(node["incident_id"], []).append(node)
+    runbooks = {
+        (row["project_name"], row["environment"], row["unique_id"]): str(observe(row["meta"])["runbook"])
+        for row in situation.runbooks
     }
-    return sorted(causes | elsewhere, key=lambda other: (bad[other]["resource_type"] in TESTS, other))
+    exposures = _exposures(situation)
+    incidents = []
+    for row in situation.incidents:
+        scope = (row["project_name"], row["environment"])
+        at_risk = exposures.setdefault(scope, Exposures(scope, ()))
+        incidents.append(_incident(row, nodes.get(row["incident_id"], []), at_risk, runbooks))
+    return sorted(
+        incidents, key=lambda one: (one.fixed, _ORDER[one.severity], -len(one.exposures), one.since, one.subject)
+    )
 
 
-def _same_run(row: Record, other: Record) -> bool:
-    if row["dag_run_id"]:  # unique within its DAG only: two that run at six have the same
-        return bool((row["dag_id"], row["dag_run_id"]) == (other["dag_id"], other["dag_run_id"]))
-    return bool(row["invocation_id"] == other["invocation_id"])
-
-
-def _is_above(candidate: Record, row: Record, ancestors: set[str]) -> bool:
-    if candidate["resource_type"] == "source":
-        return False  # a stale source is a possible cause: it is named, never blamed
-    if candidate["resource_type"] == "test":
-        # the tests of one node stand side by side: what this one tests is not above it in that sense; and a model that
-        # ran in another step was not blocked by what a test found there: its error is its own
-        parents, tested = set(candidate["parents"] or ()), set(row["parents"] or ())
-        return row["resource_type"] in TESTS and bool(parents) and parents <= ancestors - tested
-    return candidate["unique_id"] in ancestors
-
-
-def _subject(row: Record) -> str:
-    if row["resource_type"] in TESTS and row["attached_node"]:
-        return str(row["attached_node"])
-    return str(row["unique_id"])
-
-
-def _kind(row: Record) -> Kind:
-    if row["resource_type"] in TESTS:
-        return Kind.TEST_FAILURE
-    if row["resource_type"] == "source":
-        return Kind.FRESHNESS_RUNTIME_ERROR if row["status"] == "runtime error" else Kind.SOURCE_STALE
-    return Kind.NODE_ERROR
+def _exposures(situation: Situation) -> dict[tuple[str | None, str], Exposures]:
+    scopes = {(row["project_name"], row["environment"]) for row in situation.exposures}
+    return {scope: Exposures(scope, situation.exposures) for scope in scopes}
 
 
 def _incident(
-    subject: str,
-    rows: Sequence[Record],
-    blocked: Sequence[str],
-    folded: Sequence[str],
+    row: Record,
+    nodes: Sequence[Record],
     exposures: Exposures,
-    runbooks: Mapping[str, str],
+    runbooks: dict[tuple[str | None, str, str], str],
 ) -> Incident:
-    worst = min(rows, key=lambda row: (row["outcome"] != "failure", row["resource_type"] in TESTS, row["since"]))
-    kind = _kind(worst)
-    at_risk = exposures.below(rows, blocked, built=kind is Kind.TEST_FAILURE)
-    failing = any(row["outcome"] == "failure" for row in rows)
-    critical = failing and any(exposure.critical for exposure in at_risk)
-    wells = [row["well_at"] for row in rows]
+    kind = Kind(row["kind"])
+    fixed = row["state"] == "fixed"
+    failing = [node for node in nodes if node["role"] == "failed" and (node["is_open"] or fixed)]
+    failing.sort(key=lambda node: (node["unique_id"] != row["worst_node"], node["unique_id"]))
+    blocked = _names(nodes, "blocked")
+    worst = next((node for node in failing if node["unique_id"] == row["worst_node"]), row)
+    scope = (row["project_name"], row["environment"])
     return Incident(
-        project_name=worst["project_name"],
-        environment=worst["environment"],
+        key=row["incident_key"],
+        id=row["incident_id"],
+        project_name=row["project_name"],
+        environment=row["environment"],
         kind=kind,
-        severity=Severity.CRITICAL if critical else Severity.ERROR if failing else Severity.WARNING,
-        subject=subject,
-        name=_name(subject, worst),
-        failures=tuple(_failure(row) for row in sorted(rows, key=lambda row: row["unique_id"])),
+        severity=Severity(row["severity"]),
+        fixed=fixed,
+        subject=row["subject"],
+        name=_name(row),
+        failures=tuple(_failure(node) for node in failing),
         # an exposure that was skipped is told among those that are hurt
         blocked=tuple(node for node in blocked if not node.startswith("exposure.")),
-        folded=tuple(folded),
-        exposures=at_risk,
-        owner=worst["owner"],
-        runbook=next((runbooks[node] for node in (worst["unique_id"], subject) if node in runbooks), None),
-        since=min(row["since"] for row in rows),
-        seen_at=max(row["seen_at"] for row in rows),
-        last_good_at=None if None in wells else min(wells),
-        bad_runs=max(row["bad_runs"] for row in rows),
-        command=worst["command"],
-        invocation_id=worst["invocation_id"],
-        dag_run_id=worst["dag_run_id"],
-        log_url=worst["log_url"],
-        alertable=any(row["alertable"] for row in rows),
-        age_seconds=worst["age_seconds"],
-        warn_after_seconds=worst["warn_after_seconds"],
-        error_after_seconds=worst["error_after_seconds"],
+        folded=tuple(_names(nodes, "folded")),
+        exposures=exposures.below(
+            [node for node in nodes if node["is_open"]] if fixed or kind in STEPS else failing,
+            blocked,
+            built=kind is Kind.TEST_FAILURE and not fixed,
+        ),
+        owner=row["owner"],
+        runbook=next(
+            (runbooks[*scope, node] for node in (row["worst_node"], row["subject"]) if (*scope, node) in runbooks), None
+        ),
+        since=row["opened_at"],
+        seen_at=row["last_bad_at"],
+        last_good_at=row["last_well_at"],
+        bad_runs=row["bad_runs"],
+        command=row["command"],
+        invocation_id=row["invocation_id"],
+        dag_run_id=row["dag_run_id"],
+        log_url=row["log_url"],
+        alertable=row["alertable"],
+        age_seconds=worst.get("age_seconds"),
+        warn_after_seconds=worst.get("warn_after_seconds"),
+        error_after_seconds=worst.get("error_after_seconds"),
     )
 
 
-def _name(subject: str, row: Record) -> str:
+def _names(nodes: Iterable[Record], role: str) -> list[str]:
+    return sorted(node["unique_id"] for node in nodes if node["role"] == role and node["is_open"])
+
+
+def _name(row: Record) -> str:
     """What people call the subject: a source by both its names, a model of several versions with its version."""
-    kind, *parts = subject.split(".")
+    kind, *parts = str(row["subject"]).split(".")
+    if row["resource_type"] == "step":
+        return str(row["subject"]).removeprefix(f"{row['dag_id']}.")
     if kind == "test":
-        return str(row["name"] or subject)
-    return ".".join(parts[1:]) or subject
+        return str(row["name"])
+    return ".".join(parts[1:]) or str(row["subject"])
 
 
-def _failure(row: Record) -> Failure:
+def _failure(node: Record) -> Failure:
     return Failure(
-        unique_id=row["unique_id"],
-        name=row["name"] or row["unique_id"],
-        resource_type=row["resource_type"],
-        status=row["status"],
-        outcome=row["outcome"],
-        message=row["message"],
-        failures=row["failures"],
-        since=row["since"],
-        seen_at=row["seen_at"],
-        test_name=row["test_name"],
-        column_name=row["column_name"],
-        original_file_path=row["original_file_path"],
+        unique_id=node["unique_id"],
+        name=node["name"] or node["unique_id"],
+        resource_type=node["resource_type"],
+        status=node["status"],
+        outcome=node["outcome"],
+        message=node["message"],
+        failures=node["failures"],
+        since=node["first_bad_at"],
+        seen_at=node["last_bad_at"],
+        test_name=node["test_name"],
+        column_name=node["column_name"],
+        original_file_path=node["original_file_path"],
     )
-
-
-def _runbooks(scope: tuple[str | None, str], situation: Situation) -> dict[str, str]:
-    return {
-        row["unique_id"]: str(observe(row["meta"])["runbook"])
-        for row in situation.runbooks
-        if (row["project_name"], row["environment"]) == scope
-    }
-
-
-def step_name(step: Record) -> str:
-    """What people call a step: its Airflow task, one of a mapped task by its index, else its command."""
-    if not step["task_id"]:
-        return f"dbt {step['command'] or '(unknown command)'}"
-    index = step["map_index"]
-    return str(step["task_id"]) if index is None or index < 0 else f"{step['task_id']}[{index}]"
-
-
-def _step_incident(step: Record, cut_off: Sequence[Record] = (), exposures: Exposures | None = None) -> Incident:
-    """A step that ended without its nodes telling why; `cut_off` are the nodes that it was at."""
-    name = step_name(step)
-    ended_at = step["completed_at"] or step["started_at"]
-    at_risk = exposures.below(cut_off, (), built=False) if exposures else ()
-    own = Failure(
-        unique_id=step["invocation_id"],
-        name=name,
-        resource_type=None,
-        status=step["outcome"],
-        outcome="failure",
-        message=step["error"] or _exit(step),
-        failures=None,
-        since=step["since"],
-        seen_at=ended_at,
-    )
-    return Incident(
-        project_name=step["project_name"],
-        environment=step["environment"],
-        kind=Kind.RUN_INTERRUPTED if step["outcome"] == INTERRUPTED else Kind.RUN_FAILED,
-        severity=Severity.CRITICAL if any(one.critical for one in at_risk) else Severity.ERROR,
-        subject=".".join(part for part in (step["dag_id"], name) if part),
-        name=name,
-        failures=(own, *(_failure(row) for row in cut_off)),
-        exposures=at_risk,
-        since=step["since"],
-        seen_at=ended_at,
-        last_good_at=step["last_good_at"],
-        bad_runs=step["bad_runs"],
-        command=step["command"],
-        invocation_id=step["invocation_id"],
-        dag_run_id=step["dag_run_id"],
-        log_url=step["log_url"],
-        alertable=step["alertable"],
-    )
-
-
-def _exit(step: Record) -> str | None:
-    """How dbt ended, where it left no word of it."""
-    code = step["exit_code"] or 0
-    if code < 0:
-        return f"dbt was killed by signal {-code}"
-    return f"dbt ended with exit code {code}" if code else None
 
 
 def exposures_at_risk(incidents: Sequence[Incident]) -> list[tuple[Exposure, list[Incident]]]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from observability.alerts.exposures import Exposure
-from observability.alerts.incidents import Failure, Incident, Kind, Severity
+from observability.alerts.incidents import STEPS, Failure, Incident, Kind, Severity
 
 _SHOWN = 5
 """How many names a line lists before it says how many more there are."""
@@ -28,8 +28,8 @@ def build_message(incident: Incident, now: datetime) -> Message:
         ("Hurts", _hurts(incident.exposures)),
         ("Why", _evidence(incident)),
         ("File", next((failure.original_file_path for failure in incident.failures if failure.original_file_path), "")),
-        ("Blocks", _listing([_short(node) for node in incident.blocked], "skipped and not rebuilt")),
-        ("Also", _listing([_short(node) for node in incident.folded], "failing below it")),
+        ("Blocks", _blocks(incident)),
+        ("Also", listing([short_name(node) for node in incident.folded], "failing below it")),
         ("Since", _since(incident, now)),
         ("Owner", incident.owner or ""),
         ("Runbook", incident.runbook or ""),
@@ -99,7 +99,13 @@ def _hurts(exposures: Sequence[Exposure]) -> str:
     for exposure in exposures:
         facts = ("critical" if exposure.critical else "", exposure.risk.value, exposure.owner or "")
         told.append(f"{exposure.name} ({', '.join(filter(None, facts))})")
-    return _listing(told, "exposure" if len(exposures) == 1 else "exposures")
+    return listing(told, "exposure" if len(exposures) == 1 else "exposures")
+
+
+def _blocks(incident: Incident) -> str:
+    if incident.kind in STEPS:
+        return ""  # what a step was at tells why
+    return listing([short_name(node) for node in incident.blocked], "skipped and not rebuilt")
 
 
 def _evidence(incident: Incident) -> str:
@@ -111,9 +117,9 @@ def _evidence(incident: Incident) -> str:
         ]
         return ", ".join(filter(None, parts))
     if incident.kind is Kind.TEST_FAILURE:
-        return _listing([_test(failure) for failure in incident.failures], "", separator="; ")
+        return listing([_test(failure) for failure in incident.failures], "", separator="; ")
     if incident.kind is Kind.RUN_INTERRUPTED:
-        at = _listing([failure.name for failure in incident.failures[1:]], "")
+        at = listing([short_name(node) for node in incident.blocked], "")
         how = error_line(incident.failures[0].message)
         return f"{how or 'dbt ended'}; it was at {at}" if at else how
     return error_line(incident.failures[0].message)
@@ -155,7 +161,7 @@ def _since(incident: Incident, now: datetime) -> str:
 
 def _next(incident: Incident) -> str:
     kind = incident.subject.partition(".")[0]
-    if incident.kind in {Kind.RUN_INTERRUPTED, Kind.RUN_FAILED} or kind == "operation":
+    if incident.kind in STEPS or kind == "operation":
         return f"dbt {incident.command}" if incident.command else ""
     if incident.kind is Kind.SOURCE_STALE:
         return f"see what loads {incident.name}"
@@ -165,12 +171,13 @@ def _next(incident: Incident) -> str:
     return f"dbt build --select {method}{incident.name}+"
 
 
-def _short(unique_id: str) -> str:
+def short_name(unique_id: str) -> str:
+    """What people call a node, from its unique_id."""
     kind, *parts = unique_id.split(".")
     return ".".join(parts[1:2] if kind == "test" else parts[1:]) or unique_id
 
 
-def _listing(names: Sequence[str], what: str, *, separator: str = ", ") -> str:
+def listing(names: Sequence[str], what: str = "", *, separator: str = ", ") -> str:
     """Some names, how many more there are, and of what; empty for none."""
     if not names:
         return ""

@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from observability.alerts.exposures import Exposure
-from observability.alerts.incidents import Incident, Kind, Severity, exposures_at_risk, step_name
-from observability.alerts.message import Message, build_message, duration, where
+from observability.alerts.incidents import Incident, Kind, Severity, exposures_at_risk
+from observability.alerts.message import Message, build_message, duration, listing, short_name, where
 from observability.artifacts.judgement import Validation
 from observability.pipeline import Status
 from observability.terminal.machine import print_json
@@ -46,18 +46,29 @@ def show_status(status: Status, store: str, *, as_json: bool) -> None:
         return
     console = _console()
     console.print(_steps_table(status))
-    failing = [one for one in status.incidents if one.kind is not Kind.SOURCE_STALE]
-    stale = [one for one in status.incidents if one.kind is Kind.SOURCE_STALE]
-    if not status.incidents:
+    failing, stale, fixed = _by_state(status)
+    if not failing and not stale:
         console.print(Text("Nothing fails now.", "green"))
     if failing:
         console.print(_incidents_table(failing, status))
     if stale:
         console.print(_sources_table(stale))
+    if fixed:
+        console.print(_fixed_table(fixed))
     at_risk = exposures_at_risk(status.incidents)
     if at_risk:
         console.print(_exposures_table(at_risk, status))
     console.print(Text(f"as of {_clock(status.as_of)} UTC, from {plain(store)}", "dim"))
+
+
+def _by_state(status: Status) -> tuple[list[Incident], list[Incident], list[Incident]]:
+    """What fails, the sources that are stale, and what is fixed while others wait to be rebuilt."""
+    is_open = [one for one in status.incidents if not one.fixed]
+    return (
+        [one for one in is_open if one.kind is not Kind.SOURCE_STALE],
+        [one for one in is_open if one.kind is Kind.SOURCE_STALE],
+        [one for one in status.incidents if one.fixed],
+    )
 
 
 def _table(title: str, *columns: str) -> Table:
@@ -75,7 +86,7 @@ def _steps_table(status: Status) -> Table:
             *_texts(
                 step["project_name"] or "-",
                 step["environment"],
-                f"dbt {step['command'] or '(unknown)'}" + (f" ({step_name(step)})" if step["task_id"] else ""),
+                f"dbt {step['command'] or '(unknown command)'} ({step['step']})" if step["task_id"] else step["step"],
                 _clock(step["started_at"]),
             ),
             Text(plain(outcome), _STYLES.get(outcome, "")),
@@ -126,6 +137,20 @@ def _sources_table(incidents: Sequence[Incident]) -> Table:
     return table
 
 
+def _fixed_table(incidents: Sequence[Incident]) -> Table:
+    table = _table("\nFixed, not rebuilt yet", "what", "waiting", "hurts", "owner")
+    for incident in incidents:
+        table.add_row(
+            *_texts(
+                incident.name,
+                listing([short_name(node) for node in (*incident.blocked, *incident.folded)]),
+                str(len(incident.exposures) or ""),
+                incident.owner or "",
+            ),
+        )
+    return table
+
+
 def _exposures_table(at_risk: Sequence[tuple[Exposure, list[Incident]]], status: Status) -> Table:
     several = _several(status)
     table = _table("\nExposures at risk", "exposure", "risk", "because of", "distance", "owner", "url")
@@ -153,12 +178,14 @@ def _clock(moment: object) -> str:
 
 
 def _status_json(status: Status, store: str) -> dict[str, object]:
+    failing, stale, fixed = _by_state(status)
     return {
         "as_of": status.as_of,
         "store": store,
         "steps": status.steps,
-        "failing": [one for one in status.incidents if one.kind is not Kind.SOURCE_STALE],
-        "stale_sources": [one for one in status.incidents if one.kind is Kind.SOURCE_STALE],
+        "failing": failing,
+        "stale_sources": stale,
+        "fixed": fixed,
         "exposures_at_risk": [
             {
                 "project_name": incidents[0].project_name,

@@ -138,10 +138,13 @@ def test_what_hurts_a_critical_exposure_is_critical_and_comes_first(told: Shop) 
     assert (at_risk[0].name, at_risk[0].critical, [one.subject for one in at_risk[1]]) == ("Board", True, [C])
 
 
-def test_a_node_that_ran_and_passed_is_well_again_and_what_it_blocked_is_not_yet(told: Shop) -> None:
+def test_a_node_that_ran_and_passed_is_fixed_and_over_when_what_it_blocked_is_rebuilt(told: Shop) -> None:
     failed_run(told)
     told.step("run", *passed(A))
-    assert told.incidents() == []
+    (incident,) = told.incidents()
+    assert (incident.subject, incident.fixed, incident.blocked) == (A, True, (C, B))
+    assert [one.name for one in incident.exposures] == ["Board"]
+    assert current_messages(told.settings, MORNING + timedelta(hours=1)) == []
     told.step("run", *passed(A, B, C))
     assert told.incidents() == []
 
@@ -292,7 +295,7 @@ def test_one_index_of_a_mapped_task_does_not_speak_for_another(told: Shop) -> No
 def test_an_interrupted_step_names_the_nodes_that_it_was_at_and_what_they_hurt(told: Shop) -> None:
     told.step("run", nothing=True, exit_code=-9, log=[began(A), finished(A), began(B)])
     (incident,) = told.incidents()
-    assert (incident.kind, [failure.unique_id for failure in incident.failures[1:]]) == (Kind.RUN_INTERRUPTED, [B])
+    assert (incident.kind, incident.blocked) == (Kind.RUN_INTERRUPTED, (B,))
     assert [(one.name, one.distance) for one in incident.exposures] == [("Board", 2)]
     assert ("Why", "dbt was killed by signal 9; it was at int_b") in build_message(incident, MORNING).lines
     told.step("run", *passed(A, B, C), exit_code=0)
@@ -303,8 +306,10 @@ def test_a_node_that_was_interrupted_stays_told_until_it_is_built_though_other_r
     told.step("run", nothing=True, exit_code=-9, log=[began(B)])
     told.step("run", *passed(A), exit_code=0)
     (incident,) = told.incidents()
-    assert (incident.kind, incident.subject) == (Kind.NODE_ERROR, B)
-    assert build_message(incident, MORNING).headline == "model int_b was interrupted in shop / default"
+    assert (incident.kind, incident.fixed, incident.blocked) == (Kind.RUN_INTERRUPTED, True, (B,))
+    assert [(one.name, one.distance) for one in incident.exposures] == [("Board", 2)]
+    told.step("run", *passed(B), exit_code=0)
+    assert told.incidents() == []
 
 
 def test_a_step_that_never_ran_a_node_gives_the_reason_that_dbt_logged(told: Shop) -> None:
@@ -386,7 +391,7 @@ def test_loading_in_any_order_tells_the_same(told: Shop, tmp_path: Path) -> None
     told.step("run", nothing=True, dag_run="3", exit_code=-9, log=[began(A), finished(A), began(B)])
     told.step("test", *passed(TEST_A), result(TEST_C, "warn", failures=1), dag_run="3", exit_code=0)
     expected = told.incidents()
-    assert len(expected) == 3
+    assert [one.fixed for one in expected] == [False, False, False, True]
     folders = sorted(path.parent for path in tmp_path.glob("*/observe.json"))
     dice = random.Random(3)
     for number in range(3):

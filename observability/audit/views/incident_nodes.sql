@@ -5,7 +5,7 @@
 WITH named AS (
   SELECT
     i.load_id, i.invocation_id, i.environment, i.step, i.command, i.dag_id, i.dag_run_id, i.task_id, i.map_index,
-    i.try_number, i.log_url, i.outcome, i.exit_code, i.error, i.alertable, i.will_retry, i.project_name,
+    i.try_number, i.log_url, i.started_at, i.outcome, i.exit_code, i.error, i.alertable, i.will_retry, i.project_name,
     COALESCE(i.completed_at, i.started_at) AS ended_at,
     IF(i.dag_run_id IS NULL, i.invocation_id, CONCAT(COALESCE(i.dag_id, ''), '/', i.dag_run_id)) AS pipeline_run,
     NOT COALESCE(i.empty, FALSE) AND COALESCE(JSON_VALUE(i.args, '$.sample'), 'None') = 'None' AS is_real,
@@ -143,7 +143,8 @@ WITH named AS (
 ), folds AS (
   -- the cause in an earlier step of the same pipeline run that was not well again yet: what was not built explains what
   -- fails below it, and a failed test what the tests further down find. A stale source explains nothing by itself.
-  SELECT f.invocation_id, f.unique_id, c.invocation_id AS cause_invocation_id, c.unique_id AS cause
+  SELECT f.invocation_id, f.unique_id, c.invocation_id AS cause_invocation_id, c.unique_id AS cause,
+    c.kind = 'node_error' AS is_unbuilt
   FROM failing AS f
   CROSS JOIN UNNEST(f.ancestors) AS ancestor
   JOIN failing AS c
@@ -169,14 +170,14 @@ WITH named AS (
   SELECT s.*,
     FIRST_VALUE(IF(s.is_bad, NULL, s.ended_at) IGNORE NULLS) OVER later AS well_at,
     FIRST_VALUE(IF(s.is_bad, NULL, s.pipeline_ended_at) IGNORE NULLS) OVER later AS ending_run_ended_at,
-    LAST_VALUE(IF(s.is_bad, NULL, s.ended_at) IGNORE NULLS) OVER earlier AS last_well_at
+    LAST_VALUE(IF(s.is_bad, NULL, s.started_at) IGNORE NULLS) OVER earlier AS last_well_at
   FROM steps AS s
   WINDOW
     later AS (
-      PARTITION BY s.project, s.environment, s.step ORDER BY s.ended_at, s.invocation_id
+      PARTITION BY s.project, s.environment, s.step ORDER BY s.started_at, s.invocation_id
       ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING),
     earlier AS (
-      PARTITION BY s.project, s.environment, s.step ORDER BY s.ended_at, s.invocation_id
+      PARTITION BY s.project, s.environment, s.step ORDER BY s.started_at, s.invocation_id
       ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
 ), wrong AS (
   -- every bad observation that is a cause, of nodes and of steps
@@ -200,7 +201,7 @@ WITH named AS (
       IF(s.exit_code < 0, CONCAT('dbt was killed by signal ', CAST(-s.exit_code AS STRING)), NULL),
       IF(s.exit_code > 0, CONCAT('dbt ended with exit code ', CAST(s.exit_code AS STRING)), NULL)),
     NULL, NULL, NULL, CAST([] AS ARRAY<STRING>), NULL, NULL, NULL, s.alertable, s.command, s.invocation_id, s.dag_id,
-    s.dag_run_id, s.task_id, s.map_index, s.try_number, s.log_url, s.ended_at, s.well_at,
+    s.dag_run_id, s.task_id, s.map_index, s.try_number, s.log_url, s.started_at, s.well_at,
     IF(s.well_at IS NULL, NULL, 'recovered'), s.ending_run_ended_at, s.last_well_at, NULL, NULL, NULL
   FROM step_timeline AS s
   WHERE s.is_bad
@@ -230,22 +231,24 @@ WITH named AS (
   FROM numbered AS n
 ), held AS (
   -- what was skipped, or fails too, because of something in its own step; what an interrupted step was at; and what a
-  -- cause in an earlier step explains, with all that hangs on it
+  -- cause in an earlier step explains, with all that hangs on it. What was not built explains more than a failed test.
   SELECT h.unique_id, h.outcome, h.bad_at, h.project, h.environment,
-    COALESCE(o.cause_invocation_id, h.invocation_id) AS cause_invocation_id, COALESCE(o.cause, h.cause) AS cause
+    COALESCE(e.cause_invocation_id, o.cause_invocation_id, h.invocation_id) AS cause_invocation_id,
+    COALESCE(e.cause, o.cause, h.cause) AS cause
   FROM (
     SELECT p.unique_id, p.outcome, p.bad_at, p.project, p.environment, p.invocation_id, cause
     FROM placed AS p
     CROSS JOIN UNNEST(IF(p.is_cut_off, [p.step], p.causes)) AS cause
   ) AS h
   LEFT JOIN folds AS o ON o.invocation_id = h.invocation_id AND o.unique_id = h.cause
+  LEFT JOIN folds AS e ON e.invocation_id = h.invocation_id AND e.unique_id = h.unique_id AND e.is_unbuilt
 ), held_nodes AS (
   SELECT m.incident_key, m.episode, m.is_latest, m.opened_at, m.bad_runs, m.is_alertable, m.subject, h.project,
     h.environment, h.unique_id, MIN(h.bad_at) AS first_held_at, MAX(h.bad_at) AS last_held_at,
     LOGICAL_OR(h.outcome = 'skipped' OR m.resource_type = 'step') AS is_blocked
   FROM held AS h
   JOIN members AS m ON m.invocation_id = h.cause_invocation_id AND m.unique_id = h.cause
-  WHERE h.unique_id <> h.cause AND NOT STARTS_WITH(h.unique_id, 'exposure.')
+  WHERE h.unique_id <> h.cause
   GROUP BY m.incident_key, m.episode, m.is_latest, m.opened_at, m.bad_runs, m.is_alertable, m.subject, h.project,
     h.environment, h.unique_id
 ), told_since AS (

@@ -20,18 +20,20 @@ WITH ranked AS (
     IF(LOGICAL_OR(r.role = 'failed' AND r.is_open), NULL, MAX(r.closed_at)) AS closed_at,
     -- the last of its ends says how it ended
     MAX(IF(r.role = 'failed', CONCAT(CAST(UNIX_MICROS(r.closed_at) AS STRING), r.closed_by), NULL)) AS last_end,
-    LOGICAL_OR(r.role <> 'failed' AND r.is_open) AS is_waiting,
+    LOGICAL_OR(r.role <> 'failed' AND r.is_open AND r.resource_type <> 'exposure') AS is_waiting,
     ARRAY_AGG(IF(r.role = 'failed', r.unique_id, NULL) IGNORE NULLS ORDER BY r.unique_id) AS failed_nodes,
     ARRAY_AGG(IF(r.role = 'failed' AND r.is_open, r.unique_id, NULL) IGNORE NULLS ORDER BY r.unique_id)
       AS failing_nodes,
-    ARRAY_AGG(IF(r.role = 'blocked', r.unique_id, NULL) IGNORE NULLS ORDER BY r.unique_id) AS blocked_nodes,
+    -- an exposure that was skipped is among those that are hurt
+    ARRAY_AGG(IF(r.role = 'blocked' AND r.resource_type <> 'exposure', r.unique_id, NULL) IGNORE NULLS
+      ORDER BY r.unique_id) AS blocked_nodes,
     ARRAY_AGG(IF(r.role = 'folded', r.unique_id, NULL) IGNORE NULLS ORDER BY r.unique_id) AS folded_nodes,
-    ARRAY_AGG(IF(r.role <> 'failed' AND r.is_open, r.unique_id, NULL) IGNORE NULLS ORDER BY r.unique_id)
-      AS waiting_nodes
+    ARRAY_AGG(IF(r.role <> 'failed' AND r.is_open AND r.resource_type <> 'exposure', r.unique_id, NULL) IGNORE NULLS
+      ORDER BY r.unique_id) AS waiting_nodes
   FROM ranked AS r
   GROUP BY r.incident_id
 ), current_states AS (
-  SELECT s.environment, COALESCE(s.project_name, '') AS project, s.manifest_id, s.lineage_id
+  SELECT s.environment, COALESCE(s.project_name, '') AS project, s.manifest_id, s.lineage_id, s.started_at
   FROM {main}.invocations AS s
   WHERE s.manifest_id IS NOT NULL
   QUALIFY ROW_NUMBER() OVER (
@@ -61,7 +63,7 @@ SELECT
     ELSE 'error'
   END AS severity,
   CASE
-    WHEN s.closed_at IS NULL AND s.last_bad_at < TIMESTAMP_SUB({now}, INTERVAL 90 DAY) THEN 'expired'
+    WHEN s.closed_at IS NULL AND s.last_bad_at < TIMESTAMP_SUB(c.started_at, INTERVAL 90 DAY) THEN 'expired'
     WHEN s.closed_at IS NULL THEN 'open'
     WHEN ENDS_WITH(s.last_end, 'withdrawn') THEN 'withdrawn'
     WHEN s.worst.is_latest AND s.is_waiting THEN 'fixed'
@@ -81,3 +83,5 @@ SELECT
   s.worst.dag_id, s.worst.dag_run_id, s.worst.task_id, s.worst.map_index, s.worst.try_number, s.worst.log_url
 FROM summed AS s
 LEFT JOIN exposures AS x ON x.incident_id = s.incident_id
+LEFT JOIN current_states AS c
+  ON c.environment = s.worst.environment AND c.project = COALESCE(s.worst.project_name, '')

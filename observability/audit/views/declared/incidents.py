@@ -76,8 +76,8 @@ class IncidentNode(Row, frozen=True, kw_only=True):
 
 @view(
     "incidents",
-    "One row per incident: a cause, from when it was first seen bad until all of it is well again. An incident of "
-    "which nothing was seen for 90 days is expired.",
+    "One row per incident: a cause, from when it was first seen bad until all of it is well again. It expires "
+    "where nothing was seen of it for 90 days while its project went on.",
     key=("incident_id",),
 )
 class Incident(Row, frozen=True, kw_only=True):

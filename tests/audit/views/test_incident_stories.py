@@ -355,10 +355,13 @@ def test_a_hook_that_fails_is_a_node_and_is_not_withdrawn(story: Story) -> None:
     assert story.rows("incidents", "subject, kind, state") == [(hook, "node_error", "open")]
 
 
-def test_an_incident_of_which_nothing_was_seen_for_90_days_is_expired_not_recovered(story: Story) -> None:
+def test_an_incident_of_which_nothing_was_seen_for_90_days_while_its_project_went_on_is_expired(story: Story) -> None:
     story.step("test", result(TEST_A, "fail", failures=1), exit_code=1)
-    assert story.rows("incidents", "state", now=story.now + timedelta(days=89)) == ["open"]
-    assert story.rows("incidents", "state, closed_at", now=story.now + timedelta(days=91)) == [("expired", None)]
+    assert story.rows("incidents", "state", now=story.now + timedelta(days=365)) == ["open"]
+    story.step("run", *passed(A, B, C), after=timedelta(days=90), exit_code=0)
+    assert story.rows("incidents", "state") == ["open"]
+    story.step("run", *passed(A, B, C), after=timedelta(days=1), exit_code=0)
+    assert story.rows("incidents", "state, closed_at") == [("expired", None)]
 
 
 def test_incidents_that_stand_side_by_side_keep_apart(story: Story) -> None:

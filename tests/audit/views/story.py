@@ -20,7 +20,6 @@ from observability.audit.build import Load
 from observability.audit.views import as_of, find_view
 from observability.stores.base import Store
 
-Row = tuple[Any, ...]
 
 
 class Engine(Protocol):
@@ -121,7 +120,7 @@ class Story:
             assert sorted(again, key=repr) == sorted(answer, key=repr), "another order of loading, another answer"
         return answer
 
-    def rows(self, view: str, columns: str, *, where: str = "TRUE", now: datetime | None = None) -> list[Row]:
+    def rows(self, view: str, columns: str, *, where: str = "TRUE", now: datetime | None = None) -> list[Any]:
         """Some columns of a view's rows, sorted by them; one that is alone comes without a tuple around it."""
         names = [name.strip() for name in columns.split(",")]
         key = find_view(view).key

@@ -25,7 +25,7 @@ from observability.audit.redaction import Redaction
 from observability.audit.tables import ROW_VERSION
 from observability.config import Settings, load_settings
 from observability.errors import ConfigError, ObserveError, StoreError
-from observability.stores.base import Store, StoredLoad, open_store
+from observability.stores.base import Store, StoredLoad, commit, open_store
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -153,7 +153,7 @@ class _Ingestion:
             for background in judges.values():
                 background.cancel()
         del record  # a large manifest is no longer needed while the store works
-        (committed,) = self._store.commit([load])
+        (committed,) = commit(self._store, [load])
         if committed.unchanged:
             return _unchanged(files, committed.unchanged)
         return LoadReport(

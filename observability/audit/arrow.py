@@ -8,7 +8,7 @@ import msgspec
 
 from observability.audit.build import Load
 from observability.audit.nodes import Project, stub
-from observability.audit.schema import TABLES, Column, ColumnType, Json, Row, columns_of
+from observability.audit.schema import TABLES, Column, ColumnType, Row, columns_of
 from observability.audit.tables import Node, NodeColumns, RunResult, SourceFreshness
 
 if TYPE_CHECKING:
@@ -96,10 +96,9 @@ def lineage_table(load: Load, project: Project) -> "pa.Table":
     return to_arrow("exposure_ancestors", project.ancestors, shared)
 
 
-def invocation_table(load: Load, row_counts: Mapping[str, int]) -> "pa.Table":
-    """The commit row, which says how much this load has written."""
-    counts = Json(msgspec.json.encode(row_counts, order="sorted").decode())
-    return to_arrow("invocations", [msgspec.structs.replace(load.invocation, row_counts=counts)], _load(load))
+def invocation_table(load: Load) -> "pa.Table":
+    """The commit row; how many rows there are of each table is put in when they are written."""
+    return to_arrow("invocations", [load.invocation], _load(load))
 
 
 def _load(load: Load) -> dict[str, str | datetime]:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from observability.cli import loading, reading  # noqa: F401 - each registers its commands
 from observability.cli.app import app
 
+__all__ = ["app", "console_script", "main"]
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from urllib.parse import unquote, urlsplit
 
 from observability.audit.build import Load
+from observability.audit.prepared import PreparedLoad, prepare
 from observability.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -57,11 +58,18 @@ class Store(Protocol):
     def known_states(self, manifest_ids: Collection[str], lineage_ids: Collection[str]) -> set[str]:
         """Those of these manifest_ids and lineage_ids whose rows a committed load has stored."""
 
-    def commit(self, loads: Sequence[Load]) -> list[Committed]:
+    def append(self, loads: Sequence[PreparedLoad]) -> list[Committed]:
         """Store loads, each wholly or not at all and each content once; in the order given."""
 
     def query(self, sql: str, parameters: Mapping[str, object] | None = None) -> "pa.Table":
         """Run a query in GoogleSQL over views `{main}.name` and tables `{raw}.name`, with parameters `@name`."""
+
+
+def commit(store: Store, loads: Sequence[Load]) -> list[Committed]:
+    """Store loads: what the store has of their project states already is not even put together."""
+    projects = [load.project for load in loads if load.project]
+    known = store.known_states({one.manifest_id for one in projects}, {one.lineage_id for one in projects})
+    return store.append([prepare(load, known) for load in loads])
 
 
 def open_store(url: str, *, lock_timeout_seconds: float) -> Store:

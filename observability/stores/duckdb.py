@@ -19,8 +19,7 @@ from typing import TYPE_CHECKING, Literal
 import duckdb
 from filelock import FileLock, Timeout
 
-from observability.audit.arrow import fact_tables, invocation_table, lineage_table, node_table
-from observability.audit.build import Load
+from observability.audit.prepared import COMMIT, PreparedLoad
 from observability.audit.schema import TABLES, Table
 from observability.audit.views import duckdb_view, to_duckdb, views
 from observability.errors import QueryError, StoreBusy, StoreError, StoreSchemaError
@@ -77,15 +76,14 @@ class DuckDBStore:
         with self._reading() as connection:
             return _known_states(connection, [*manifest_ids, *lineage_ids])
 
-    def commit(self, loads: Sequence[Load]) -> list[Committed]:
+    def append(self, loads: Sequence[PreparedLoad]) -> list[Committed]:
         """Store loads in one transaction, each content once."""
-        prepared = [_Prepared(load, self.known_states(*_states(load))) for load in loads]
         with self._locked() as deadline:
             self._create()
             with self._connected(deadline) as connection:
                 _migrate(connection, self.path)
                 connection.begin()
-                committed = [one.append_to(connection) for one in prepared]
+                committed = [_append(connection, load) for load in loads]
                 connection.commit()
                 return committed
 
@@ -209,42 +207,16 @@ def _questioned(sql: str) -> Iterator[None]:
         ) from error
 
 
-class _Prepared:
-    """A load with its rows already in Arrow, so that the transaction is short."""
-
-    def __init__(self, load: Load, known: set[str]) -> None:
-        self._load = load
-        self._states: dict[str, tuple[str, pa.Table]] = {}
-        project = load.project
-        nodes = node_table(load, project) if project and project.manifest_id not in known else None
-        if project and nodes is not None:
-            self._states["nodes"] = (project.manifest_id, nodes)
-        self._facts = fact_tables(load, nodes)
-        if project and project.lineage_id not in known:
-            self._states["exposure_ancestors"] = (project.lineage_id, lineage_table(load, project))
-
-    def append_to(self, connection: duckdb.DuckDBPyConnection) -> Committed:
-        content_hash = self._load.invocation.content_hash
-        found = _find_loads(connection, [content_hash])
-        if found:
-            return Committed(self._load.load_id, unchanged=found[content_hash])
-        tables = dict(self._facts)
-        known = _known_states(connection, [state for state, _ in self._states.values()])
-        tables |= {name: table for name, (state, table) in self._states.items() if state not in known}
-        counts = {name: tables[name].num_rows if name in tables else 0 for name in _WRITTEN}
-        tables["invocations"] = invocation_table(self._load, counts)
-        for name, table in tables.items():
-            connection.register("incoming", table)
-            connection.execute(f"INSERT INTO raw.{name} BY NAME SELECT * FROM incoming")  # noqa: S608 - our own names
-            connection.unregister("incoming")
-        return Committed(self._load.load_id, {"invocations": 1, **counts})
-
-
-_WRITTEN = ("nodes", "exposure_ancestors", "run_results", "source_freshness")
-
-
-def _states(load: Load) -> tuple[list[str], list[str]]:
-    return ([load.project.manifest_id], [load.project.lineage_id]) if load.project else ([], [])
+def _append(connection: duckdb.DuckDBPyConnection, load: PreparedLoad) -> Committed:
+    found = _find_loads(connection, [load.content_hash])
+    if found:
+        return Committed(load.load_id, unchanged=found[load.content_hash])
+    tables, counts = load.to_write(_known_states(connection, list(load.states.values())))
+    for name, table in tables.items():
+        connection.register("incoming", table)
+        connection.execute(f"INSERT INTO raw.{name} BY NAME SELECT * FROM incoming")  # noqa: S608 - our own names
+        connection.unregister("incoming")
+    return Committed(load.load_id, {COMMIT: 1, **counts})
 
 
 def _find_loads(connection: duckdb.DuckDBPyConnection, content_hashes: Collection[str]) -> dict[str, StoredLoad]:

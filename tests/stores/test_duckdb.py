@@ -15,7 +15,7 @@ from factories import INVOCATION, manifest, node, result, run_results, write_ste
 
 from observability.artifacts.step import Step
 from observability.audit.schema import TABLES
-from observability.audit.views import duckdb_view, views
+from observability.audit.views import WINNERS, duckdb_view, find_view, views
 from observability.config import load_settings
 from observability.errors import ConfigError, StoreBusy, StoreError, StoreSchemaError
 from observability.pipeline import IngestReport, ingest
@@ -101,7 +101,7 @@ def make_older(store: Path, lacking: dict[str, str], *, with_views: bool) -> Non
             connection.execute(f"DROP VIEW main.{view.name}")
         for table, column in lacking.items():
             connection.execute(f"ALTER TABLE raw.{table} DROP COLUMN {column}")
-        for view in views() if with_views else ():
+        for view in [find_view(name) for name in WINNERS] if with_views else []:
             query = duckdb_view(view)
             for column in lacking.values():
                 query = query.replace(f"f.{column}, ", "")

@@ -18,8 +18,7 @@ from observability.artifacts.step import Step
 from observability.artifacts.step import write_step as write_observed
 from observability.audit.build import Load
 from observability.audit.views import as_of, find_view
-from observability.stores.base import Store
-
+from observability.stores.base import Store, commit
 
 
 class Engine(Protocol):
@@ -41,7 +40,7 @@ class StoreEngine:
         ids = tuple(load.load_id for load in loads)
         if ids not in self._made:
             store = self.new_store()
-            store.commit(loads)
+            commit(store, loads)
             self._made[ids] = store
         question = as_of(sql)
         parameters = {"now": now} if "@now" in question else None

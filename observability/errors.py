@@ -9,6 +9,7 @@
     │   └── NotStartedError      it is not there, or not executable (in runner; carries the record of the attempt)
     └── StoreError               the audit store cannot be used
         ├── QueryError           a question that the store does not understand
+        ├── StoreUnavailable     it does not answer; what was to be stored is kept aside
         ├── StoreBusy            another process holds it for longer than we wait
         └── StoreSchemaError     its tables were made by a version that we cannot write to
 
@@ -63,6 +64,10 @@ class StoreError(ObserveError):
 
 class QueryError(StoreError):
     """A question that the store does not understand."""
+
+
+class StoreUnavailable(StoreError):
+    """The store does not answer, or not now; a repeat may well succeed."""
 
 
 class StoreBusy(StoreError):

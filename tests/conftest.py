@@ -6,10 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from emulator import Emulator, emulator
+from emulator import PROJECT, Emulator, emulator
+
+from observability.audit.schema import TABLES
 
 if TYPE_CHECKING:
     from story import Engine, Story
+
+    from observability.stores.bigquery import BigQueryStore
 
 
 @pytest.fixture(scope="session")
@@ -19,16 +23,41 @@ def bigquery_emulator() -> Iterator[Emulator]:
         yield running
 
 
-@pytest.fixture(params=["duckdb"])
+@pytest.fixture(scope="session")
+def shared_bigquery_store(bigquery_emulator: Emulator) -> "BigQueryStore":
+    """Audit datasets that are made once a test process, for tests that empty them first."""
+    from observability.stores.bigquery import BigQueryStore
+
+    store = BigQueryStore(PROJECT, "shared", client=bigquery_emulator.client())
+    store.init()
+    return store
+
+
+@pytest.fixture
+def bigquery_store(shared_bigquery_store: "BigQueryStore") -> "BigQueryStore":
+    """An audit store in the emulator, empty."""
+    empty(shared_bigquery_store)
+    return shared_bigquery_store
+
+
+def empty(store: "BigQueryStore") -> "BigQueryStore":
+    for table in TABLES:
+        store.execute(f"DELETE FROM {{raw}}.{table} WHERE TRUE")
+    return store
+
+
+@pytest.fixture(params=["duckdb", "bigquery"])
 def engine(request: pytest.FixtureRequest, tmp_path: Path) -> "Engine":
     """A store or an executor of queries, empty."""
     from story import StoreEngine
 
     from observability.stores.duckdb import DuckDBStore
 
-    numbers = count()
-    assert request.param == "duckdb"
-    return StoreEngine(lambda: DuckDBStore(tmp_path / f"audit{next(numbers)}.duckdb"))
+    if request.param == "duckdb":
+        numbers = count()
+        return StoreEngine(lambda: DuckDBStore(tmp_path / f"audit{next(numbers)}.duckdb"), reorders=True)
+    store: BigQueryStore = request.getfixturevalue("shared_bigquery_store")
+    return StoreEngine(lambda: empty(store))
 
 
 @pytest.fixture

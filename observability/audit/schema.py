@@ -88,6 +88,14 @@ class Column:
         return f"{name}[]" if self.repeated else name
 
     @property
+    def googlesql_type(self) -> str:
+        """The column's type in GoogleSQL; JSON is text there too, for Parquet loads cannot fill JSON columns."""
+        name = "STRING" if self.type is ColumnType.JSON else self.type.value
+        if self.type is ColumnType.STRUCT:
+            name = f"STRUCT<{', '.join(f'{field.name} {field.googlesql_type}' for field in self.fields)}>"
+        return f"ARRAY<{name}>" if self.repeated else name
+
+    @property
     def arrow_type(self) -> "pa.DataType":
         """The column's type in Arrow and so in Parquet."""
         import pyarrow as pa

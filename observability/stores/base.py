@@ -3,10 +3,11 @@
 Facts are appended, the row in `invocations` last: that row is the commit. Nothing is ever updated.
 """
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from observability.audit.build import Load
 from observability.audit.prepared import PreparedLoad, prepare
@@ -14,6 +15,8 @@ from observability.errors import ConfigError
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+_DATASET = re.compile(r"[A-Za-z0-9_]{1,1020}")
 
 
 @dataclass(frozen=True)
@@ -40,10 +43,21 @@ class Committed:
 class Store(Protocol):
     """An audit store. Every method raises StoreError for a fault of the store's."""
 
-    url: str
-    dialect: Literal["googlesql", "duckdb"]
-    schemas: Mapping[str, str]
-    """What `{raw}` and `{main}` stand for, in its dialect."""
+    @property
+    def url(self) -> str:
+        """The URL by which `open_store` opens it."""
+
+    @property
+    def dialect(self) -> Literal["googlesql", "duckdb"]:
+        """The SQL that it speaks."""
+
+    @property
+    def schemas(self) -> Mapping[str, str]:
+        """What `{raw}` and `{main}` stand for."""
+
+    @property
+    def batch_rows(self) -> int:
+        """How many rows are worth being stored together; 0 where each load had better be stored at once."""
 
     @property
     def exists(self) -> bool:
@@ -61,6 +75,9 @@ class Store(Protocol):
     def append(self, loads: Sequence[PreparedLoad]) -> list[Committed]:
         """Store loads, each wholly or not at all and each content once; in the order given."""
 
+    def execute(self, sql: str, parameters: Mapping[str, object] | None = None) -> int:
+        """Run a statement in GoogleSQL that changes rows of `{raw}.name`; how many it changed."""
+
     def query(self, sql: str, parameters: Mapping[str, object] | None = None) -> "pa.Table":
         """Run a query in GoogleSQL over views `{main}.name` and tables `{raw}.name`, with parameters `@name`."""
 
@@ -73,17 +90,25 @@ def commit(store: Store, loads: Sequence[Load]) -> list[Committed]:
 
 
 def open_store(url: str, *, lock_timeout_seconds: float) -> Store:
-    """A store by its URL: `duckdb:///relative.duckdb`, `duckdb:////absolute.duckdb`. Nothing is opened yet.
+    """A store by its URL. Nothing is opened yet.
 
-    Raises ConfigError for a URL that names no store.
+    `duckdb:///relative.duckdb`, `duckdb:////absolute.duckdb`, `bigquery://PROJECT/DATASET?location=EU`. Raises
+    ConfigError for a URL that names no store.
     """
     parts = urlsplit(url)
-    if parts.scheme == "duckdb" and not parts.netloc and parts.path.strip("/"):
+    path = parts.path.strip("/")
+    if parts.scheme == "duckdb" and not parts.netloc and path:
         from observability.stores.duckdb import DuckDBStore
 
         return DuckDBStore(unquote(parts.path[1:]), lock_timeout_seconds=lock_timeout_seconds)
+    options = parse_qs(parts.query)
+    if parts.scheme == "bigquery" and parts.netloc and _DATASET.fullmatch(path) and set(options) <= {"location"}:
+        from observability.stores.bigquery import BigQueryStore
+
+        return BigQueryStore(parts.netloc, path, options.get("location", [None])[0])
     raise ConfigError(
         f"{url!r} names no store",
         where="store (--store, DBT_OBSERVE_STORE)",
-        next_step="use duckdb:///relative/path.duckdb or, with four slashes, duckdb:////absolute/path.duckdb",
+        next_step="use duckdb:///relative/path.duckdb, with four slashes duckdb:////absolute/path.duckdb, or "
+        "bigquery://PROJECT/DATASET?location=EU",
     )

@@ -43,6 +43,7 @@ class DuckDBStore:
         self._holder = self.path.with_name(f"{self.path.name}.holder")
 
     dialect: Literal["googlesql", "duckdb"] = "duckdb"
+    batch_rows = 0
     schemas: Mapping[str, str] = MappingProxyType({"raw": "raw", "main": "main"})
 
     @property
@@ -99,6 +100,14 @@ class DuckDBStore:
         statement = _translate(sql.replace("{main}", "main").replace("{raw}", "raw"))
         with self._reading() as connection, _questioned(sql):
             return connection.sql(statement, params=parameters).to_arrow_table()
+
+    def execute(self, sql: str, parameters: Mapping[str, object] | None = None) -> int:
+        """Run a statement that changes rows; how many it changed."""
+        statement = _translate(sql.replace("{main}", "main").replace("{raw}", "raw"))
+        with self._locked() as deadline, self._connected(deadline) as connection, _questioned(sql):
+            _migrate(connection, self.path)
+            (changed,) = connection.execute(statement, parameters).fetchone() or (0,)
+            return int(changed)
 
     @contextmanager
     def _locked(self) -> Iterator[float]:

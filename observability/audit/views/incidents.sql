@@ -11,11 +11,15 @@ WITH ranked AS (
   SELECT
     r.incident_id,
     ARRAY_AGG(STRUCT(
-      r.incident_key, r.opened_at, r.is_latest, r.bad_runs, r.alertable, r.project_name, r.environment, r.subject,
-      r.subject_name, r.subject_resource_type, r.relation_database, r.relation_schema, r.unique_id, r.resource_type,
-      r.name, r.kind, r.outcome, r.status, r.message, r.failures, r.original_file_path, r.owner, r.group_name,
-      r.last_well_at, r.command, r.invocation_id, r.dag_id, r.dag_run_id, r.task_id, r.map_index, r.try_number,
-      r.log_url) ORDER BY r.place)[OFFSET(0)] AS worst,
+      r.incident_key AS incident_key, r.opened_at AS opened_at, r.is_latest AS is_latest, r.bad_runs AS bad_runs,
+      r.alertable AS alertable, r.project_name AS project_name, r.environment AS environment, r.subject AS subject,
+      r.subject_name AS subject_name, r.subject_resource_type AS subject_resource_type,
+      r.relation_database AS relation_database, r.relation_schema AS relation_schema, r.unique_id AS unique_id,
+      r.resource_type AS resource_type, r.name AS name, r.kind AS kind, r.outcome AS outcome, r.status AS status,
+      r.message AS message, r.failures AS failures, r.original_file_path AS original_file_path, r.owner AS owner,
+      r.group_name AS group_name, r.last_well_at AS last_well_at, r.command AS command,
+      r.invocation_id AS invocation_id, r.dag_id AS dag_id, r.dag_run_id AS dag_run_id, r.task_id AS task_id,
+      r.map_index AS map_index, r.try_number AS try_number, r.log_url AS log_url) ORDER BY r.place)[OFFSET(0)] AS worst,
     MAX(IF(r.role = 'failed', r.last_bad_at, NULL)) AS last_bad_at,
     IF(LOGICAL_OR(r.role = 'failed' AND r.is_open), NULL, MAX(r.closed_at)) AS closed_at,
     -- the last of its ends says how it ended

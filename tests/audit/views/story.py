@@ -24,27 +24,31 @@ from observability.stores.base import Store, commit
 class Engine(Protocol):
     """Something that stores loads and answers questions."""
 
+    reorders: bool
+
     def ask(self, loads: Sequence[Load], sql: str, now: datetime) -> list[dict[str, Any]]:
         """The rows of a query over the views, given these loads."""
 
 
 @dataclass
 class StoreEngine:
-    """A store of ours; a new one for each set of loads."""
+    """A store of ours; a new one for each set of loads, of which the last is kept."""
 
     new_store: Callable[[], Store]
-    _made: dict[tuple[str, ...], Store] = field(default_factory=dict)
+    reorders: bool = False
+    """Whether each question is also asked of the loads in another order."""
+    _last: tuple[tuple[str, ...], Store] | None = None
 
     def ask(self, loads: Sequence[Load], sql: str, now: datetime) -> list[dict[str, Any]]:
         """Commit the loads where these were not yet, and ask."""
         ids = tuple(load.load_id for load in loads)
-        if ids not in self._made:
+        if self._last is None or self._last[0] != ids:
             store = self.new_store()
             commit(store, loads)
-            self._made[ids] = store
+            self._last = (ids, store)
         question = as_of(sql)
         parameters = {"now": now} if "@now" in question else None
-        rows: list[dict[str, Any]] = self._made[ids].query(question, parameters).to_pylist()
+        rows: list[dict[str, Any]] = self._last[1].query(question, parameters).to_pylist()
         return rows
 
 
@@ -112,7 +116,7 @@ class Story:
         """The rows of a query over `{main}.…` as of a moment; the same whatever the order of loading."""
         moment = now or self.now
         answer = self.engine.ask(self.loads, sql, moment)
-        if len(self.loads) > 1 and isinstance(self.engine, StoreEngine):
+        if len(self.loads) > 1 and self.engine.reorders:
             shuffled = random.Random(len(self.loads)).sample(self.loads, len(self.loads))
             other = shuffled if shuffled != self.loads else self.loads[::-1]
             again = self.engine.ask(other, sql, moment)

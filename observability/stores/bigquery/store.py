@@ -1,0 +1,218 @@
+"""The store: questions by query jobs, rows by load jobs."""
+
+import os
+from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+from google.cloud import bigquery
+
+from observability.audit.prepared import COMMIT, PreparedLoad
+from observability.errors import StoreError
+from observability.stores.base import Committed, StoredLoad
+from observability.stores.bigquery.faults import bounded_retry, mapped
+from observability.stores.bigquery.load_jobs import LoadJobs
+from observability.stores.bigquery.schema import LABELS, Change, Datasets
+from observability.version import __version__
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_YOUNG = timedelta(hours=24)
+"""Older than this, a load is not committed any more: what never was is pruned after twice the time."""
+_PARAMETER_TYPES: dict[type, str] = {bool: "BOOL", int: "INT64", float: "FLOAT64", str: "STRING", date: "DATE"}
+_PARAMETER_TYPES |= {datetime: "TIMESTAMP"}
+
+_FIND_LOADS = """
+SELECT i.content_hash, i.load_id, i.invocation_id, i.command, i.outcome, i.exit_code, i.evidence
+FROM {raw}.invocations AS i
+WHERE i.content_hash IN UNNEST(@hashes)
+ORDER BY i.load_id DESC
+"""
+_FIND_INVOCATIONS = """
+SELECT i.load_id, i.invocation_id, i.command, i.outcome, i.exit_code, i.evidence
+FROM {main}.invocations AS i
+WHERE i.invocation_id IN UNNEST(@ids)
+"""
+_KNOWN_STATES = """
+SELECT DISTINCT state
+FROM {raw}.invocations AS i
+CROSS JOIN UNNEST([i.manifest_id, i.lineage_id]) AS state
+WHERE state IN UNNEST(@ids)
+"""
+QUESTIONS = (_FIND_LOADS, _FIND_INVOCATIONS, _KNOWN_STATES)
+"""All that a loader asks."""
+
+
+@dataclass(frozen=True)
+class BigQueryStore:
+    """An audit store in BigQuery. The constructor asks nothing; `client` is used where one is given."""
+
+    project: str
+    dataset: str
+    location: str | None = None
+    client: bigquery.Client | None = None
+    timeout_seconds: float = 60.0
+    """How long one request is repeated while it fails for reasons that pass, and how long a job may take."""
+    dialect: Literal["googlesql", "duckdb"] = "googlesql"
+    batch_rows: int = 500_000
+    """Rows that are worth one set of load jobs."""
+
+    @property
+    def url(self) -> str:
+        """The URL by which `open_store` opens it."""
+        return f"bigquery://{self.project}/{self.dataset}" + (f"?location={self.location}" if self.location else "")
+
+    @property
+    def schemas(self) -> Mapping[str, str]:
+        """What `{raw}` and `{main}` stand for."""
+        return {"raw": f"`{self.project}.{self.dataset}_raw`", "main": f"`{self.project}.{self.dataset}`"}
+
+    @property
+    def exists(self) -> bool:
+        """True: to find out takes as long as to ask."""
+        return True
+
+    @cached_property
+    def _client(self) -> bigquery.Client:
+        if self.client is not None:
+            return self.client
+        with mapped(self.url):
+            if os.environ.get("BIGQUERY_EMULATOR_HOST"):
+                from google.auth.credentials import AnonymousCredentials
+
+                anonymous = AnonymousCredentials()  # type: ignore[no-untyped-call]
+                return bigquery.Client(project=self.project, location=self.location, credentials=anonymous)
+            # jobs are billed where the credentials' quota project says, else in the dataset's own project
+            return bigquery.Client(
+                project=os.environ.get("GOOGLE_CLOUD_PROJECT") or self.project, location=self.location
+            )
+
+    @cached_property
+    def _datasets(self) -> Datasets:
+        retry = bounded_retry(self.timeout_seconds)
+        return Datasets(self._client, self.project, self.dataset, self.location, retry)
+
+    def plan(self) -> list[Change]:
+        """What `init` would do."""
+        with mapped(self.url):
+            return list(self._datasets.plan())
+
+    def init(self) -> list[str]:
+        """Create or bring up to date datasets, tables and views; says what was done. Raises StoreError."""
+        done = []
+        with mapped(self.url):
+            for change in self._datasets.plan():
+                change.apply()
+                done.append(change.what)
+        return done
+
+    def ddl(self) -> str:
+        """The datasets, tables and views as GoogleSQL."""
+        return self._datasets.ddl()
+
+    def find_loads(self, content_hashes: Collection[str]) -> dict[str, StoredLoad]:
+        """The committed loads that have one of these contents; reads seven columns of `invocations`."""
+        rows = self._ask(_FIND_LOADS, {"hashes": sorted(content_hashes)})
+        return {row.pop("content_hash"): StoredLoad(**row) for row in rows}
+
+    def find_invocations(self, invocation_ids: Collection[str]) -> dict[str, StoredLoad]:
+        """The winning loads of these invocations, by invocation_id."""
+        rows = self._ask(_FIND_INVOCATIONS, {"ids": sorted(invocation_ids)})
+        return {row["invocation_id"]: StoredLoad(**row) for row in rows}
+
+    def known_states(self, manifest_ids: Collection[str], lineage_ids: Collection[str]) -> set[str]:
+        """Those of these ids whose rows a committed load has stored; reads two columns of `invocations`."""
+        ids = sorted({*manifest_ids, *lineage_ids})
+        rows = self._ask(_KNOWN_STATES, {"ids": ids}) if ids else []
+        return {row["state"] for row in rows}
+
+    def append(self, loads: Sequence[PreparedLoad]) -> list[Committed]:
+        """Store loads together, each content once: one load job a table, the committing rows when all others are in."""
+        found = self.find_loads([load.content_hash for load in loads])
+        fresh = {load.content_hash: load for load in loads if load.content_hash not in found}
+        with mapped(self.url):
+            counts = self._load(list(fresh.values())) if fresh else {}
+        return [
+            Committed(load.load_id, {COMMIT: 1, **counts[load.load_id]})
+            if fresh.get(load.content_hash) is load
+            else Committed(load.load_id, unchanged=found.get(load.content_hash) or _stored(fresh[load.content_hash]))
+            for load in loads
+        ]
+
+    def _load(self, loads: Sequence[PreparedLoad]) -> dict[str, dict[str, int]]:
+        import pyarrow as pa
+
+        known: set[str] = set()
+        tables: dict[str, list[pa.Table]] = {}
+        counts = {}
+        for load in loads:
+            written, counts[load.load_id] = load.to_write(known)
+            known |= set(load.states.values())
+            for name, rows in written.items():
+                tables.setdefault(name, []).append(rows)
+        commit = pa.concat_tables(tables.pop(COMMIT))
+        jobs = LoadJobs(
+            self._client, self._datasets.raw, self.location, {**LABELS, **_VERSION_LABEL}, self.timeout_seconds
+        )
+        prefix = loads[0].load_id
+        with ThreadPoolExecutor(max_workers=max(len(tables), 1)) as pool:
+            running = [pool.submit(jobs.load, name, pa.concat_tables(parts), prefix) for name, parts in tables.items()]
+            for one in running:
+                one.result()
+        oldest = min(load.loaded_at for load in loads)
+        if datetime.now(UTC) - oldest > _YOUNG:
+            raise StoreError(
+                f"a load that was begun at {oldest:%Y-%m-%d %H:%M} UTC is too old to be committed",
+                where=self.url,
+                next_step="load the step again",
+            )
+        jobs.load(COMMIT, commit, prefix)
+        return counts
+
+    def query(self, sql: str, parameters: Mapping[str, object] | None = None) -> "pa.Table":
+        """Run a query over the views and tables."""
+        with mapped(self.url):
+            return self._run(sql, parameters).to_arrow(create_bqstorage_client=False)
+
+    def execute(self, sql: str, parameters: Mapping[str, object] | None = None) -> int:
+        """Run a statement that changes rows; how many it changed."""
+        with mapped(self.url):
+            return self._run(sql, parameters).num_dml_affected_rows or 0
+
+    def _ask(self, sql: str, parameters: Mapping[str, object]) -> list[dict[str, Any]]:
+        with mapped(self.url):
+            return [dict(row) for row in self._run(sql, parameters)]
+
+    def _run(self, sql: str, parameters: Mapping[str, object] | None) -> Any:
+        for name, schema in self.schemas.items():
+            sql = sql.replace(f"{{{name}}}", schema)
+        retry = bounded_retry(self.timeout_seconds)
+        config = bigquery.QueryJobConfig(
+            query_parameters=[_parameter(name, value) for name, value in (parameters or {}).items()],
+            labels={**LABELS, **_VERSION_LABEL},
+        )
+        return self._client.query_and_wait(
+            sql, job_config=config, location=self.location, retry=retry, api_timeout=self.timeout_seconds
+        )
+
+
+_VERSION_LABEL = {"version": __version__.replace(".", "_").replace("+", "_").lower()}
+
+
+def _parameter(name: str, value: Any) -> bigquery.ScalarQueryParameter | bigquery.ArrayQueryParameter:
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        kind = _PARAMETER_TYPES[type(value[0])] if value else "STRING"
+        return bigquery.ArrayQueryParameter(name, kind, list(value))
+    return bigquery.ScalarQueryParameter(name, _PARAMETER_TYPES[type(value)], value)
+
+
+def _stored(load: PreparedLoad) -> StoredLoad:
+    """A load of the same call that had the same content."""
+    row = load.tables[COMMIT].to_pylist()[0]
+    return StoredLoad(
+        *(row[name] for name in ("load_id", "invocation_id", "command", "outcome", "exit_code", "evidence"))
+    )

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from factories import run_results, sources, write_step
 from recorded import OPTIONS, Case, load
 from shop import MORNING, shop
+from uuid_utils import uuid7
 
 from observability.artifacts.step import Step
 from observability.artifacts.step import write_step as write_observed
@@ -44,7 +45,9 @@ class StoreEngine:
         ids = tuple(load.load_id for load in loads)
         if self._last is None or self._last[0] != ids:
             store = self.new_store()
-            commit(store, loads)
+            # each time as new attempts: a load's jobs have ids made of its own, which BigQuery never forgets
+            attempts = [replace(load, load_id=str(uuid7())) for load in loads]
+            commit(store, attempts)
             self._last = (ids, store)
         question = as_of(sql)
         parameters = {"now": now} if "@now" in question else None

@@ -27,8 +27,8 @@ class Engine(Protocol):
 
     reorders: bool
 
-    def ask(self, loads: Sequence[Load], sql: str, now: datetime) -> list[dict[str, Any]]:
-        """The rows of a query over the views, given these loads."""
+    def ask(self, loads: Sequence[Load], sql: str, now: datetime | None) -> list[dict[str, Any]]:
+        """The rows of a query over the views, given these loads, as of a moment or by the clock."""
 
 
 @dataclass
@@ -40,7 +40,7 @@ class StoreEngine:
     """Whether each question is also asked of the loads in another order."""
     _last: tuple[tuple[str, ...], Store] | None = None
 
-    def ask(self, loads: Sequence[Load], sql: str, now: datetime) -> list[dict[str, Any]]:
+    def ask(self, loads: Sequence[Load], sql: str, now: datetime | None) -> list[dict[str, Any]]:
         """Commit the loads where these were not yet, and ask."""
         ids = tuple(load.load_id for load in loads)
         if self._last is None or self._last[0] != ids:
@@ -49,7 +49,7 @@ class StoreEngine:
             attempts = [replace(load, load_id=str(uuid7())) for load in loads]
             commit(store, attempts)
             self._last = (ids, store)
-        question = as_of(sql)
+        question = as_of(sql) if now else sql
         parameters = {"now": now} if "@now" in question else None
         rows: list[dict[str, Any]] = self._last[1].query(question, parameters).to_pylist()
         return rows
@@ -116,8 +116,12 @@ class Story:
         return MORNING + timedelta(minutes=self.minutes + 2)
 
     def ask(self, sql: str, *, now: datetime | None = None) -> list[dict[str, Any]]:
-        """The rows of a query over `{main}.…` as of a moment; the same whatever the order of loading."""
-        moment = now or self.now
+        """The rows of a query over `{main}.…` as of a moment; the same whatever the order of loading.
+
+        Without a moment the views are asked as they are stored: by the clock, which is long after the story. Where a
+        retry may still come it is two minutes after the last step began.
+        """
+        moment = now or (self.now if any(load.invocation.will_retry for load in self.loads) else None)
         answer = self.engine.ask(self.loads, sql, moment)
         if len(self.loads) > 1 and self.engine.reorders:
             shuffled = random.Random(len(self.loads)).sample(self.loads, len(self.loads))

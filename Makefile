@@ -11,10 +11,10 @@ export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 # Without .pyc files every start of dbt and of ours takes two to three times as long.
 unexport VIRTUAL_ENV PYTHONDONTWRITEBYTECODE PYTHONPATH PYTHONHOME
 
-.PHONY: help demo test check format lint types contracts bench fixtures lock clean
+.PHONY: help demo test check format lint types contracts bench bench-views fixtures lock clean
 
 help: ## what can be made here
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 demo: $(V)/dev.ok ## four mornings of the Greenery shop on real dbt and an embedded DuckDB
 	@$(BIN)/python dbt/demo.py
@@ -34,6 +34,8 @@ contracts: $(V)/dev.ok
 
 bench: $(V)/dev.ok ## time the ingest of 10,000 models and 30,000 tests against its bounds
 	$(BIN)/python benchmarks/run.py
+bench-views: $(V)/dev.ok ## time every view over 400 loads of a 2,000-model project
+	$(BIN)/python benchmarks/views.py
 
 fixtures: $(V)/dev.ok ## record the tests' dbt runs anew
 	$(BIN)/python tests/record_fixtures.py

@@ -140,24 +140,31 @@ WITH named AS (
   JOIN timeline AS t
     ON t.node_key = CONCAT(p.place, p.unique_id) AND t.invocation_id = p.invocation_id AND t.state = 'bad'
   WHERE p.outcome <> 'skipped' AND NOT p.is_cut_off
-), folds AS (
-  -- the cause in an earlier step of the same pipeline run that was not well again yet: what was not built explains what
-  -- fails below it, and a failed test what the tests further down find. A stale source explains nothing by itself.
-  SELECT f.invocation_id, f.unique_id, c.invocation_id AS cause_invocation_id, c.unique_id AS cause,
-    c.kind = 'node_error' AS is_unbuilt
+), ancestries AS (
+  -- the arrays stay behind: with them, every ancestor would carry all the others
+  SELECT f.invocation_id, f.unique_id, f.pipeline_run, f.project, f.environment, f.kind, f.bad_at, ancestor
   FROM failing AS f
   CROSS JOIN UNNEST(f.ancestors) AS ancestor
+), explained AS (
+  SELECT a.invocation_id, a.unique_id, c.invocation_id AS cause_invocation_id, c.unique_id AS cause,
+    c.kind AS cause_kind, c.bad_at AS cause_bad_at, c.parents AS cause_parents
+  FROM ancestries AS a
   JOIN failing AS c
-    ON c.pipeline_run = f.pipeline_run AND c.project = f.project AND c.environment = f.environment
-    AND ancestor = IF(c.kind = 'test_failure', c.parents[SAFE_OFFSET(0)], c.unique_id)
-  WHERE c.invocation_id <> f.invocation_id AND c.outcome = 'failure' AND c.resource_type <> 'source'
-    AND c.is_first_of_its_step AND c.bad_at <= f.bad_at AND (c.ended_at IS NULL OR c.ended_at > f.bad_at)
-    AND (c.kind <> 'test_failure' OR (f.kind = 'test_failure' AND NOT EXISTS (
-      SELECT 1 FROM UNNEST(c.parents) AS parent
-      WHERE parent NOT IN UNNEST(f.ancestors) OR parent IN UNNEST(f.parents))))
+    ON c.pipeline_run = a.pipeline_run AND c.project = a.project AND c.environment = a.environment
+    AND a.ancestor = IF(c.kind = 'test_failure', c.parents[SAFE_OFFSET(0)], c.unique_id)
+  WHERE c.invocation_id <> a.invocation_id AND c.outcome = 'failure' AND c.resource_type <> 'source'
+    AND c.is_first_of_its_step AND c.bad_at <= a.bad_at AND (c.ended_at IS NULL OR c.ended_at > a.bad_at)
+    AND (c.kind <> 'test_failure' OR a.kind = 'test_failure')
+), folds AS (
+  SELECT e.invocation_id, e.unique_id, e.cause_invocation_id, e.cause, e.cause_kind = 'node_error' AS is_unbuilt
+  FROM explained AS e
+  JOIN failing AS f ON f.invocation_id = e.invocation_id AND f.unique_id = e.unique_id
+  WHERE e.cause_kind <> 'test_failure' OR NOT EXISTS (
+    SELECT 1 FROM UNNEST(e.cause_parents) AS parent
+    WHERE parent NOT IN UNNEST(f.ancestors) OR parent IN UNNEST(f.parents))
   QUALIFY ROW_NUMBER() OVER (
-    PARTITION BY f.invocation_id, f.unique_id
-    ORDER BY IF(c.kind = 'test_failure', 1, 0), c.bad_at, c.unique_id, c.invocation_id) = 1
+    PARTITION BY e.invocation_id, e.unique_id
+    ORDER BY IF(e.cause_kind = 'test_failure', 1, 0), e.cause_bad_at, e.cause, e.cause_invocation_id) = 1
 ), failed_loads AS (
   SELECT DISTINCT f.load_id FROM found AS f WHERE f.outcome = 'failure'
 ), steps AS (

@@ -1,17 +1,12 @@
-"""Puts the parts together: files → records → rows → store. The only place where that happens."""
+"""Files → records → rows → store."""
 
 import gc
-import os
-import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from difflib import get_close_matches
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 from observability.artifacts.conformance import BackgroundJudge
 from observability.artifacts.folder import Folder, StepFiles, find_files, open_folders
@@ -23,19 +18,9 @@ from observability.audit.invocation import BuildOptions
 from observability.audit.nodes import Project, build_project
 from observability.audit.redaction import Redaction
 from observability.audit.tables import ROW_VERSION
-from observability.config import Settings, load_settings
+from observability.config import Settings
 from observability.errors import ConfigError, ObserveError, StoreError
 from observability.stores.base import Store, StoredLoad, commit, open_store
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-    from observability.alerts.incidents import Incident, Situation
-    from observability.alerts.message import Message
-    from observability.audit.views import View
-
-_LOADED = "loaded"
-"""An empty file beside the artifacts of a step that `run` has loaded: they may go, in time."""
 
 Progress = Callable[[int, int, Path], None]
 """Called before each step is read: how many are done, how many there are, and which one is next."""
@@ -211,165 +196,6 @@ def _only_stale(record: StepRecord) -> bool:
     """Everything that lies there is an earlier step's, and nobody said that a later one ended."""
     step = record.files.step
     return bool(record.stale) and not record.used and record.events is None and step.exit_code is None
-
-
-def run(
-    command: Sequence[str], *, overrides: Mapping[str, object], will_retry: bool = False, alertable: bool = True
-) -> tuple[int, list[str]]:
-    """Run dbt, load what it leaves, and give the exit status for our own process with what there is to say to people.
-
-    Whatever happens to us, the status is dbt's: a fault of ours is one of the messages, and dbt's files are kept.
-    """
-    from observability.runner import NotStartedError, exit_status, linkage_from_environment, run_step
-
-    messages: list[str] = []
-    settings: Settings | None = None
-    try:
-        settings = load_settings(**overrides)
-    except ObserveError as error:
-        messages.append(f"dbt runs, and is not loaded: {error}")
-    artifacts = settings.artifacts_dir if settings else Path(".dbt_observe/artifacts")
-    folder = artifacts / f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid4().hex[:8]}"
-    step = Step(
-        environment=settings.environment if settings else None,
-        will_retry=will_retry,
-        **linkage_from_environment(os.environ),
-    )
-    try:
-        attempt = run_step(command, folder, step)
-    except NotStartedError as error:
-        attempt = error.attempt
-        messages.append(str(error))
-    code = exit_status(attempt.step.exit_code or 0)
-    messages += attempt.warnings
-    if settings is None or attempt.folder is None:
-        return code, messages
-    try:
-        messages += _load_attempt(attempt.folder, settings, alertable=alertable)
-    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the border where our own faults must not become dbt's
-        what = "loading was interrupted" if isinstance(error, KeyboardInterrupt) else error
-        messages.append(f"{what}\n  kept:  {attempt.folder} (load it with: dbt-observe ingest {attempt.folder})")
-    return code, messages
-
-
-def _load_attempt(folder: Path, settings: Settings, *, alertable: bool) -> list[str]:
-    report = ingest([folder], settings, alertable=alertable)
-    if report.errors:
-        raise report.errors[0]
-    (load,) = report.loads
-    told = [f"{load.command or 'dbt'}: {load.outcome}; {_counted(load.rows)} stored in {settings.store}"]
-    told += [f"warning: {warning}" for warning in load.warnings]
-    (folder / _LOADED).touch()
-    _prune(settings.artifacts_dir, settings.artifacts_kept)
-    return told
-
-
-def _counted(rows: Mapping[str, int]) -> str:
-    counts = [f"{count:,} {name}" for name, count in rows.items() if count and name != "invocations"]
-    return ", ".join(counts) or "no rows"
-
-
-def _prune(artifacts: Path, kept: int) -> None:
-    """Remove the oldest attempts that are loaded; their names begin with their start."""
-    attempts = sorted(path.parent for path in artifacts.glob(f"*/{_LOADED}"))
-    for path in attempts[: max(len(attempts) - kept, 0)]:
-        shutil.rmtree(path, ignore_errors=True)
-
-
-@dataclass(frozen=True)
-class Status:
-    """What runs and what is wrong, as of a moment."""
-
-    as_of: datetime
-    steps: tuple[dict[str, object], ...]
-    incidents: tuple["Incident", ...]
-
-
-def current_status(settings: Settings, now: datetime) -> Status:
-    """The last step of each command and every open incident. Raises StoreError where there is no store yet."""
-    from observability.alerts import queries
-    from observability.alerts.incidents import find_incidents
-
-    store = open_store(settings.store, lock_timeout_seconds=settings.lock_timeout_seconds)
-    return Status(now, tuple(store.query(queries.STEPS).to_pylist()), tuple(find_incidents(_situation(store, now))))
-
-
-def _situation(store: Store, now: datetime) -> "Situation":
-    from observability.alerts import queries
-    from observability.alerts.incidents import Situation
-    from observability.audit.views import as_of
-
-    def ask(sql: str) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = store.query(as_of(sql), {"now": now}).to_pylist()
-        return rows
-
-    return Situation(
-        incidents=ask(queries.INCIDENTS),
-        nodes=ask(queries.INCIDENT_NODES),
-        exposures=ask(queries.EXPOSURES),
-        runbooks=store.query(queries.RUNBOOKS).to_pylist(),
-    )
-
-
-def current_messages(settings: Settings, now: datetime) -> "list[Message]":
-    """The message of each open incident, the worst first; none for what only loads marked `--no-alert` have told."""
-    from observability.alerts.message import build_message
-
-    incidents = current_status(settings, now).incidents
-    return [build_message(incident, now) for incident in incidents if incident.alertable and not incident.fixed]
-
-
-def view_sql(settings: Settings, name: str, dialect: str | None = None) -> str:
-    """The SQL of a view in GoogleSQL or DuckDB's dialect, else that of the store. Raises ConfigError for no view."""
-    from observability.audit.views.questions import pretty
-
-    store = open_store(settings.store, lock_timeout_seconds=settings.lock_timeout_seconds)
-    return pretty(_view(name).sql(**store.schemas), dialect or store.dialect)
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Rows of a view; `more` says that there were others, which the limit left out."""
-
-    table: "pa.Table"
-    more: bool
-
-
-def query_view(
-    settings: Settings,
-    name: str,
-    now: datetime,
-    *,
-    where: str | None = None,
-    columns: Sequence[str] = (),
-    limit: int = 0,
-) -> Rows:
-    """Rows of a view, sorted by its key; no more than `limit`, which is 0 for all.
-
-    Raises ConfigError for a view or a column that is not there or a condition that is none, and StoreError.
-    """
-    from observability.audit.views import as_of
-    from observability.audit.views.questions import select
-
-    statement = select(_view(name), where, columns, limit + 1 if limit else 0)
-    store = open_store(settings.store, lock_timeout_seconds=settings.lock_timeout_seconds)
-    question = as_of(statement)
-    table = store.query(question, {"now": now} if "@now" in question else None)
-    return Rows(table.slice(0, limit) if limit else table, bool(limit) and table.num_rows > limit)
-
-
-def _view(name: str) -> "View":
-    from observability.audit.views import views
-
-    known = {view.name: view for view in views()}
-    if name not in known:
-        near = get_close_matches(name, known, n=1)
-        raise ConfigError(
-            f"{name!r} is no view" + (f"; did you mean {near[0]}?" if near else ""),
-            where="VIEW",
-            next_step=f"one of: {', '.join(sorted(known))}",
-        )
-    return known[name]
 
 
 @contextmanager

@@ -146,6 +146,8 @@ WITH named AS (
   FROM failing AS f
   CROSS JOIN UNNEST(f.ancestors) AS ancestor
 ), explained AS (
+  -- the causes in earlier steps of the same pipeline run that were not well again yet: what was not built explains what
+  -- fails below it, and a failed test what the tests further down find. A stale source explains nothing by itself.
   SELECT a.invocation_id, a.unique_id, c.invocation_id AS cause_invocation_id, c.unique_id AS cause,
     c.kind AS cause_kind, c.bad_at AS cause_bad_at, c.parents AS cause_parents
   FROM ancestries AS a

@@ -4,7 +4,7 @@ select
     address_id,
     status,
     order_created_at_utc,
-    {{ dbt.date_trunc('week', 'order_created_at_utc') }} as order_week_utc,
+    {{ week_start('order_created_at_utc') }} as order_week_utc,
     delivered_at_utc,
     promo_id,
     products,

@@ -81,6 +81,10 @@ class Settings(BaseModel):
         allow_inf_nan=False,
         description="Seconds to wait for another process that is writing to the store.",
     )
+    spool_dir: Path = Field(
+        default=Path(".dbt_observe/spool"),
+        description="Directory in which loads are kept while the store does not answer; the next ingest stores them.",
+    )
     artifacts_kept: int = Field(
         default=10,
         ge=0,

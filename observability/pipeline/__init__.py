@@ -3,18 +3,24 @@
 from observability.pipeline.ingestion import IngestReport, LoadReport, LoadStatus, Progress, ingest
 from observability.pipeline.questions import Rows, Status, current_messages, current_status, query_view, view_sql
 from observability.pipeline.running import run
+from observability.pipeline.storing import Replay, init_store, prune, replay, store_ddl
 
 __all__ = [
     "IngestReport",
     "LoadReport",
     "LoadStatus",
     "Progress",
+    "Replay",
     "Rows",
     "Status",
     "current_messages",
     "current_status",
     "ingest",
+    "init_store",
+    "prune",
     "query_view",
+    "replay",
     "run",
+    "store_ddl",
     "view_sql",
 ]

@@ -16,11 +16,14 @@ from observability.artifacts.step import Step
 from observability.audit.build import Load, build_load, with_verdict
 from observability.audit.invocation import BuildOptions
 from observability.audit.nodes import Project, build_project
+from observability.audit.prepared import prepare
 from observability.audit.redaction import Redaction
 from observability.audit.tables import ROW_VERSION
 from observability.config import Settings
-from observability.errors import ConfigError, ObserveError, StoreError
-from observability.stores.base import Store, StoredLoad, commit, open_store
+from observability.errors import ConfigError, ObserveError, StoreError, StoreUnavailable
+from observability.pipeline.lookups import Lookups
+from observability.stores.base import Committed, StoredLoad, commit, open_store
+from observability.stores.spool import Spool
 
 Progress = Callable[[int, int, Path], None]
 """Called before each step is read: how many are done, how many there are, and which one is next."""
@@ -31,6 +34,7 @@ class LoadStatus(StrEnum):
 
     LOADED = "loaded"
     UNCHANGED = "unchanged"
+    SPOOLED = "spooled"
     STALE = "stale"
     EMPTY = "empty"
 
@@ -88,9 +92,12 @@ def ingest(
 
 
 class _Ingestion:
+    """One call: reads the steps, and stores them one by one or together, as the store likes it."""
+
     def __init__(self, settings: Settings, given: Step, started_after: datetime | None, alertable: bool) -> None:
         self._settings = settings
-        self._store: Store = open_store(settings.store, lock_timeout_seconds=settings.lock_timeout_seconds)
+        self._lookups = Lookups(open_store(settings.store, lock_timeout_seconds=settings.lock_timeout_seconds))
+        self._spool = Spool(settings.spool_dir, self._lookups.store.url)
         self._given = given
         self._started_after = started_after
         redaction = Redaction(settings.redaction.patterns, settings.redaction.allow)
@@ -100,32 +107,89 @@ class _Ingestion:
             alertable=alertable,
             compiled_code=settings.storage.compiled_code,
         )
+        self._waiting: list[tuple[int, Path, Load]] = []
+        self._reports: dict[int, LoadReport] = {}
+        self._errors: list[ObserveError] = []
 
     def run(self, folders: Sequence[Folder], progress: Progress) -> IngestReport:
-        reports: list[LoadReport] = []
-        errors: list[ObserveError] = []
-        for done, folder in enumerate(folders):
-            progress(done, len(folders), folder.path)
-            try:
-                reports.append(self._load(find_files(folder, self._given, self._started_after)))
-            except StoreError:
-                raise  # the next step would not fare better
-            except ObserveError as error:
-                errors.append(error)
-        return IngestReport(tuple(reports), tuple(errors))
+        store = self._lookups.store
+        self._replay()
+        steps: dict[int, StepFiles] = {}
+        if store.batch_rows:  # one question for all of them
+            steps = {number: found for number, folder in enumerate(folders) if (found := self._find(folder))}
+            self._lookups.expect([step.content_hash(ROW_VERSION) for step in steps.values() if not step.empty])
+        for number, folder in enumerate(folders):
+            progress(number, len(folders), folder.path)
+            files = steps.get(number) if store.batch_rows else self._find(folder)
+            if files is not None:
+                self._take(number, files)
+            if sum(_rows(load) for _, _, load in self._waiting) >= store.batch_rows:
+                self._store_waiting()
+        self._store_waiting()
+        if self._lookups.outage:
+            self._errors.append(self._lookups.outage)
+        return IngestReport(tuple(self._reports[number] for number in sorted(self._reports)), tuple(self._errors))
 
-    def _load(self, files: StepFiles) -> LoadReport:
+    def _replay(self) -> None:
+        """Store first what an earlier call could not."""
+        try:
+            for outcome in self._spool.replay(self._lookups.store):
+                if isinstance(outcome, ObserveError):
+                    self._errors.append(outcome)
+        except StoreUnavailable as error:
+            self._lookups.outage = error
+
+    def _find(self, folder: Folder) -> StepFiles | None:
+        try:
+            return find_files(folder, self._given, self._started_after)
+        except ObserveError as error:
+            self._errors.append(error)
+            return None
+
+    def _take(self, number: int, files: StepFiles) -> None:
+        """Read a step. What is wrong with its files keeps no other from being loaded; what is wrong with the store does."""
+        try:
+            taken = self._load(files)
+        except StoreError:
+            raise
+        except ObserveError as error:
+            self._errors.append(error)
+            return
+        if isinstance(taken, Load):
+            self._waiting.append((number, files.folder, taken))
+        else:
+            self._reports[number] = taken
+
+    def _store_waiting(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        if not waiting:
+            return
+        committed = self._commit([load for _, _, load in waiting])
+        for (number, folder, load), outcome in zip(waiting, committed, strict=True):
+            self._reports[number] = _report(folder, load, outcome)
+
+    def _commit(self, loads: Sequence[Load]) -> Sequence[Committed | None]:
+        """What became of each load; None for one that is kept aside because the store does not answer."""
+        if not self._lookups.outage:
+            try:
+                return commit(self._lookups.store, loads)
+            except StoreUnavailable as error:
+                self._lookups.outage = error
+        for load in loads:
+            self._spool.keep(prepare(load))
+        return [None] * len(loads)
+
+    def _load(self, files: StepFiles) -> Load | LoadReport:
         if files.empty:
             return LoadReport(
                 folder=files.folder,
                 status=LoadStatus.EMPTY,
                 warnings=("there is no file of dbt's here, and nothing was said of a step that left none",),
             )
-        if self._store.exists:  # else the files are still being hashed while they are read
-            content_hash = files.content_hash(ROW_VERSION)
-            known = self._store.find_loads([content_hash]).get(content_hash)
+        if self._lookups.store.exists:  # else the files are still being hashed while they are read
+            known = self._lookups.find_load(files.content_hash(ROW_VERSION))
             if known:
-                return _unchanged(files, known)
+                return _unchanged(files.folder, known)
         judges = begin_to_judge(files)
         try:
             record = self._read(files)
@@ -137,20 +201,7 @@ class _Ingestion:
         finally:
             for background in judges.values():
                 background.cancel()
-        del record  # a large manifest is no longer needed while the store works
-        (committed,) = commit(self._store, [load])
-        if committed.unchanged:
-            return _unchanged(files, committed.unchanged)
-        return LoadReport(
-            folder=files.folder,
-            status=LoadStatus.LOADED,
-            invocation_id=load.invocation.invocation_id,
-            load_id=load.load_id,
-            command=load.invocation.command,
-            outcome=load.invocation.outcome,
-            rows=dict(committed.rows),
-            warnings=tuple(load.warnings),
-        )
+        return load
 
     def _read(self, files: StepFiles) -> StepRecord:
         """Read a step; a step that failed so early that it wrote nothing leaves an earlier one's files where they lay.
@@ -162,7 +213,7 @@ class _Ingestion:
         invocation_id, code = record.metadata.invocation_id, files.step.exit_code
         if proven or invocation_id is None or code is None:
             return record
-        known = self._store.find_invocations([invocation_id]).get(invocation_id)
+        known = self._lookups.find_invocation(invocation_id, [load for _, _, load in self._waiting])
         if known is None or known.exit_code in {None, code} or known.evidence != record.evidence:
             return record
         return read_record(files, {invocation_id})
@@ -172,7 +223,7 @@ class _Ingestion:
         new = False
         if record.manifest is not None:
             project = build_project(record.manifest, record.started_at.date())
-            new = not self._store.known_states([project.manifest_id], [])
+            new = not self._lookups.is_known(project.manifest_id)
             record.files.release()
         load = build_load(record, self._options, project)
         record.files.release()
@@ -181,9 +232,28 @@ class _Ingestion:
         return with_verdict(load, verdict)
 
 
-def _unchanged(files: StepFiles, stored: StoredLoad) -> LoadReport:
+def _rows(load: Load) -> int:
+    return 1 + len(load.run_results) + len(load.source_freshness)
+
+
+def _report(folder: Path, load: Load, outcome: Committed | None) -> LoadReport:
+    if outcome is not None and outcome.unchanged:
+        return _unchanged(folder, outcome.unchanged)
     return LoadReport(
-        folder=files.folder,
+        folder=folder,
+        status=LoadStatus.LOADED if outcome else LoadStatus.SPOOLED,
+        invocation_id=load.invocation.invocation_id,
+        load_id=load.load_id,
+        command=load.invocation.command,
+        outcome=load.invocation.outcome,
+        rows=dict(outcome.rows) if outcome else {},
+        warnings=tuple(load.warnings),
+    )
+
+
+def _unchanged(folder: Path, stored: StoredLoad) -> LoadReport:
+    return LoadReport(
+        folder=folder,
         status=LoadStatus.UNCHANGED,
         invocation_id=stored.invocation_id,
         load_id=stored.load_id,

@@ -63,6 +63,15 @@ class Store(Protocol):
     def exists(self) -> bool:
         """Whether anything was stored yet; where that is not cheap to tell, true."""
 
+    def init(self) -> list[str]:
+        """Make it or bring it up to date; says what was done."""
+
+    def plan(self) -> list[str]:
+        """What `init` would do."""
+
+    def ddl(self) -> str:
+        """Its tables and views as DDL."""
+
     def find_loads(self, content_hashes: Collection[str]) -> dict[str, StoredLoad]:
         """The committed loads that have one of these contents, by content hash."""
 

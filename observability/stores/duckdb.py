@@ -51,6 +51,31 @@ class DuckDBStore:
         """Whether anything was stored yet."""
         return self.path.exists()
 
+    def plan(self) -> list[str]:
+        """What `init` would do."""
+        if not self.path.exists():
+            return [f"create {self.path}"]
+        with self._locked() as deadline, self._connected(deadline, read_only=True) as connection:
+            version = _refuse_strangers(connection, self.path)
+        return (
+            [f"bring {self.path} from schema version {version} to {SCHEMA_VERSION}"] if version < SCHEMA_VERSION else []
+        )
+
+    def init(self) -> list[str]:
+        """Make the file or bring it up to date, which every load does too."""
+        done = self.plan()
+        with self._locked() as deadline:
+            self._create()
+            with self._connected(deadline) as connection:
+                _migrate(connection, self.path)
+        return done
+
+    def ddl(self) -> str:
+        """The file's schemas, tables and views."""
+        statements = ["CREATE SCHEMA IF NOT EXISTS raw", *(table_ddl(table) for table in TABLES.values())]
+        statements += [f"CREATE OR REPLACE VIEW main.{view.name} AS\n{duckdb_view(view).strip()}" for view in views()]
+        return ";\n\n".join(statements) + ";\n"
+
     def find_loads(self, content_hashes: Collection[str]) -> dict[str, StoredLoad]:
         """The committed loads that have one of these contents, by content hash."""
         if not self.path.exists():

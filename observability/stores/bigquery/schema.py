@@ -48,14 +48,12 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Datasets:
+class Layout:
     """The two datasets of a store: `dataset` with the views, and the one of the tables."""
 
-    client: bigquery.Client
     project: str
     dataset: str
     location: str | None
-    retry: Retry
 
     @property
     def main(self) -> bigquery.DatasetReference:
@@ -66,6 +64,63 @@ class Datasets:
     def raw(self) -> bigquery.DatasetReference:
         """The dataset of the tables."""
         return bigquery.DatasetReference(self.project, f"{self.dataset}_raw")
+
+    def view_sql(self, view: View) -> str:
+        """A view's query over these datasets."""
+        return view.sql(raw=f"`{self.project}.{self.raw.dataset_id}`", main=f"`{self.project}.{self.dataset}`")
+
+    def ddl(self) -> str:
+        """All of it as GoogleSQL, for those who make datasets by other means."""
+        location = self.location or "US"
+        parts = []
+        for reference in (self.main, self.raw):
+            about = _ABOUT["raw" if reference == self.raw else "main"]
+            labels = _labels({**LABELS, **({_VERSION_LABEL: str(SCHEMA_VERSION)} if reference == self.raw else {})})
+            parts.append(
+                f"CREATE SCHEMA IF NOT EXISTS `{reference.project}.{reference.dataset_id}`\n"
+                f"OPTIONS (location = {_text(location)}, description = {_text(about)}, labels = {labels});"
+            )
+        parts += [self._table_ddl(table) for table in TABLES.values()]
+        parts += [self._view_ddl(view) for view in views()]
+        parts.append(
+            f"-- Not to be said in SQL: the views of {self.dataset} must be authorized to read {self.raw.dataset_id}:\n"
+            f'-- Terraform: google_bigquery_dataset_access with dataset {{ dataset {{ … }} target_types = ["VIEWS"] }}'
+        )
+        return "\n\n".join(parts) + "\n"
+
+    def _table_ddl(self, table: Table) -> str:
+        columns = ",\n".join(
+            f"  {column.name} {column.googlesql_type}{'' if column.nullable or column.repeated else ' NOT NULL'}"
+            f" OPTIONS (description = {_text(column.description)})"
+            for column in table.columns
+        )
+        partition = table.partition
+        if partition and _granularity(table) == "MONTH":
+            partition = f"DATE_TRUNC({partition}, MONTH)"
+        return (
+            f"CREATE TABLE IF NOT EXISTS `{self.project}.{self.raw.dataset_id}.{table.name}` (\n{columns}\n)\n"
+            + (f"PARTITION BY {partition}\n" if partition else "")
+            + f"CLUSTER BY {', '.join(table.cluster)}\n"
+            f"OPTIONS (description = {_text(table.description)}, labels = {_labels(LABELS)});"
+        )
+
+    def _view_ddl(self, view: View) -> str:
+        columns = ",\n".join(
+            f"  {column.name} OPTIONS (description = {_text(column.description)})" for column in view.columns
+        )
+        return (
+            f"CREATE OR REPLACE VIEW `{self.project}.{self.dataset}.{view.name}` (\n{columns}\n)\n"
+            f"OPTIONS (description = {_text(view.description)}, labels = {_labels(LABELS)})\n"
+            f"AS\n{self.view_sql(view).strip()};"
+        )
+
+
+@dataclass(frozen=True)
+class Datasets(Layout):
+    """The same as BigQuery has them, and what is to be done about the difference."""
+
+    client: bigquery.Client
+    retry: Retry
 
     def plan(self) -> Iterator[Change]:
         """What is missing or out of date, in the order in which it is to be done; each is looked at in its turn.
@@ -185,10 +240,6 @@ class Datasets:
         found.schema = [*found.schema, *added]
         self.client.update_table(found, ["schema"], retry=self.retry)
 
-    def view_sql(self, view: View) -> str:
-        """A view's query over these datasets."""
-        return view.sql(raw=f"`{self.project}.{self.raw.dataset_id}`", main=f"`{self.project}.{self.dataset}`")
-
     def _plan_view(self, view: View) -> Iterator[Change]:
         found = self._find_table(self.main.table(view.name))
         if found is None:
@@ -219,51 +270,6 @@ class Datasets:
             for field in table.schema
         ]
         self.client.update_table(table, ["schema"], retry=self.retry)
-
-    def ddl(self) -> str:
-        """All of it as GoogleSQL, for those who make datasets by other means."""
-        location = self.location or "US"
-        parts = []
-        for reference in (self.main, self.raw):
-            about = _ABOUT["raw" if reference == self.raw else "main"]
-            labels = _labels({**LABELS, **({_VERSION_LABEL: str(SCHEMA_VERSION)} if reference == self.raw else {})})
-            parts.append(
-                f"CREATE SCHEMA IF NOT EXISTS `{reference.project}.{reference.dataset_id}`\n"
-                f"OPTIONS (location = {_text(location)}, description = {_text(about)}, labels = {labels});"
-            )
-        parts += [self._table_ddl(table) for table in TABLES.values()]
-        parts += [self._view_ddl(view) for view in views()]
-        parts.append(
-            f"-- Not to be said in SQL: the views of {self.dataset} must be authorized to read {self.raw.dataset_id}:\n"
-            f'-- Terraform: google_bigquery_dataset_access with dataset {{ dataset {{ … }} target_types = ["VIEWS"] }}'
-        )
-        return "\n\n".join(parts) + "\n"
-
-    def _table_ddl(self, table: Table) -> str:
-        columns = ",\n".join(
-            f"  {column.name} {column.googlesql_type}{'' if column.nullable or column.repeated else ' NOT NULL'}"
-            f" OPTIONS (description = {_text(column.description)})"
-            for column in table.columns
-        )
-        partition = table.partition
-        if partition and _granularity(table) == "MONTH":
-            partition = f"DATE_TRUNC({partition}, MONTH)"
-        return (
-            f"CREATE TABLE IF NOT EXISTS `{self.project}.{self.raw.dataset_id}.{table.name}` (\n{columns}\n)\n"
-            + (f"PARTITION BY {partition}\n" if partition else "")
-            + f"CLUSTER BY {', '.join(table.cluster)}\n"
-            f"OPTIONS (description = {_text(table.description)}, labels = {_labels(LABELS)});"
-        )
-
-    def _view_ddl(self, view: View) -> str:
-        columns = ",\n".join(
-            f"  {column.name} OPTIONS (description = {_text(column.description)})" for column in view.columns
-        )
-        return (
-            f"CREATE OR REPLACE VIEW `{self.project}.{self.dataset}.{view.name}` (\n{columns}\n)\n"
-            f"OPTIONS (description = {_text(view.description)}, labels = {_labels(LABELS)})\n"
-            f"AS\n{self.view_sql(view).strip()};"
-        )
 
 
 def _granularity(table: Table) -> str:

@@ -15,7 +15,7 @@ from observability.errors import StoreError
 from observability.stores.base import Committed, StoredLoad
 from observability.stores.bigquery.faults import bounded_retry, mapped
 from observability.stores.bigquery.load_jobs import LoadJobs
-from observability.stores.bigquery.schema import LABELS, Change, Datasets
+from observability.stores.bigquery.schema import LABELS, Datasets, Layout
 from observability.version import __version__
 
 if TYPE_CHECKING:
@@ -94,12 +94,12 @@ class BigQueryStore:
     @cached_property
     def _datasets(self) -> Datasets:
         retry = bounded_retry(self.timeout_seconds)
-        return Datasets(self._client, self.project, self.dataset, self.location, retry)
+        return Datasets(self.project, self.dataset, self.location, self._client, retry)
 
-    def plan(self) -> list[Change]:
+    def plan(self) -> list[str]:
         """What `init` would do."""
         with mapped(self.url):
-            return list(self._datasets.plan())
+            return [change.what for change in self._datasets.plan()]
 
     def init(self) -> list[str]:
         """Create or bring up to date datasets, tables and views; says what was done. Raises StoreError."""
@@ -112,7 +112,7 @@ class BigQueryStore:
 
     def ddl(self) -> str:
         """The datasets, tables and views as GoogleSQL."""
-        return self._datasets.ddl()
+        return Layout(self.project, self.dataset, self.location).ddl()
 
     def find_loads(self, content_hashes: Collection[str]) -> dict[str, StoredLoad]:
         """The committed loads that have one of these contents; reads seven columns of `invocations`."""

@@ -14,6 +14,9 @@ from observability.audit.tables import Node, NodeColumns, RunResult, SourceFresh
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_LONGEST = 2_000_000
+"""Characters of one text that are stored; BigQuery takes cells of 10 MB and rows of 100 MB."""
+
 
 def to_arrow(table_name: str, rows: Sequence[Row], shared: Mapping[str, object]) -> "pa.Table":
     """Rows of one table as Arrow, its columns in their declared order. `shared` holds the values all rows have."""
@@ -35,8 +38,32 @@ def _assemble(
             arrays.append(pa.repeat(pa.scalar(shared[column.name], column.arrow_type), len(rows)))
         else:
             own = values.get(column.name, ())
-            arrays.append(pa.array(_plain(own) if column.type is ColumnType.STRUCT else own, column.arrow_type))
+            made_here = pa.array(_plain(own) if column.type is ColumnType.STRUCT else own, column.arrow_type)
+            arrays.append(_cut(made_here, column))
     return pa.Table.from_arrays(arrays, schema=pa.schema([(c.name, c.arrow_type) for c in columns]))
+
+
+def _cut(array: "pa.Array", column: Column) -> "pa.Array":
+    """Texts of a length that every store takes. Of JSON, which cannot be cut, only its length is left."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if column.repeated or column.type not in {ColumnType.STRING, ColumnType.JSON}:
+        return array
+    longest = pc.max(pc.binary_length(array)).as_py() or 0
+    if longest <= _LONGEST:
+        return array
+    shorten = _shorten_json if column.type is ColumnType.JSON else _shorten
+    return pa.array([shorten(text) if text else text for text in array.to_pylist()], array.type)
+
+
+def _shorten(text: str) -> str:
+    more = len(text) - _LONGEST
+    return f"{text[:_LONGEST]} … ({more:,} more characters were cut off)" if more > 0 else text
+
+
+def _shorten_json(text: str) -> str:
+    return text if len(text) <= _LONGEST else msgspec.json.encode({"characters_cut_off": len(text)}).decode()
 
 
 def _plain(values: Sequence[Any]) -> list[Any]:

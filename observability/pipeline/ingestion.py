@@ -147,7 +147,7 @@ class _Ingestion:
             return None
 
     def _take(self, number: int, files: StepFiles) -> None:
-        """Read a step. What is wrong with its files keeps no other from being loaded; what is wrong with the store does."""
+        """Read a step. What is wrong with its files keeps no other from being loaded; a fault of the store's does."""
         try:
             taken = self._load(files)
         except StoreError:

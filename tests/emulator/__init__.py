@@ -37,7 +37,7 @@ class Emulator:
 
         return bigquery.Client(
             project=PROJECT,
-            credentials=AnonymousCredentials(),  # type: ignore[no-untyped-call]
+            credentials=AnonymousCredentials(),
             location=location,
             client_options={"api_endpoint": self.url},
         )

@@ -39,6 +39,10 @@ TRANSIENT_REASONS = frozenset(
 """Why a job fails that may well succeed the next time."""
 
 
+NO_RETRY = Retry(predicate=lambda _: False)
+"""For requests within something that is itself repeated."""
+
+
 def is_transient(error: BaseException) -> bool:
     """Whether the same request may well succeed a little later."""
     if isinstance(error, api.Forbidden):
@@ -110,17 +114,11 @@ def _forbidden(error: Exception, where: str) -> StoreError:
 
 
 def _not_found(error: Exception, where: str) -> StoreError:
-    text = _line(error)
-    if "location" in text.lower() and "Dataset" in text:
-        return StoreSchemaError(
-            f"the dataset is not in the location that was asked: {text}",
-            where=where,
-            next_step="name the dataset's own location in the store's URL: bigquery://PROJECT/DATASET?location=EU",
-        )
     return StoreSchemaError(
-        f"there is no such dataset or table: {text}",
+        f"there is no such dataset or table: {_line(error)}",
         where=where,
-        next_step="make the audit datasets with `dbt-observe init`, or check the project's and the dataset's names",
+        next_step="make the audit datasets with `dbt-observe init`; where they are in another location, name it in the "
+        "store's URL: bigquery://PROJECT/DATASET?location=EU",
     )
 
 

@@ -6,12 +6,11 @@ from io import BytesIO
 from typing import TYPE_CHECKING, cast
 
 from google.api_core import exceptions as api
-from google.api_core.retry import Retry
 from google.cloud import bigquery
 
 from observability.audit.schema import TABLES
 from observability.errors import StoreUnavailable
-from observability.stores.bigquery.faults import TRANSIENT_REASONS, bounded_retry, is_transient
+from observability.stores.bigquery.faults import NO_RETRY, TRANSIENT_REASONS, bounded_retry, is_transient
 from observability.stores.bigquery.schema import schema_fields
 
 if TYPE_CHECKING:
@@ -24,7 +23,6 @@ _REASONS: dict[str, type[api.GoogleAPICallError]] = {
     "accessDenied": api.Forbidden,
     "quotaExceeded": api.Forbidden,
 }
-_NO_RETRY = Retry(predicate=lambda _: False)
 
 
 @dataclass(frozen=True)
@@ -49,7 +47,7 @@ class LoadJobs:
                 return
             reason = (job.error_result or {}).get("reason")
             last = (job.error_result or {}).get("message") or "a job of this id loaded something else"
-            if job.error_result is not None and reason not in TRANSIENT_REASONS:
+            if job.error_result is not None and not is_found and reason not in TRANSIENT_REASONS:
                 raise _REASONS.get(reason or "", api.BadRequest)(last)
         raise StoreUnavailable(
             f"{_MOST_ATTEMPTS} load jobs failed, the last because: {last}",
@@ -75,7 +73,7 @@ class LoadJobs:
                     timeout=self.seconds,
                 )
             except api.Conflict:
-                found = self.client.get_job(job_id, location=self.location, retry=_NO_RETRY, timeout=self.seconds)
+                found = self.client.get_job(job_id, location=self.location, retry=NO_RETRY, timeout=self.seconds)
                 return cast("bigquery.LoadJob", found), True
             return made, False
 
@@ -84,7 +82,7 @@ class LoadJobs:
             job.result(retry=retry, timeout=self.seconds)
         except api.GoogleAPICallError as error:
             if job.error_result is None or is_transient(error):
-                retry(job.reload)(retry=_NO_RETRY, timeout=self.seconds)
+                retry(job.reload)(retry=NO_RETRY, timeout=self.seconds)
             if job.state != "DONE":
                 raise
         return job, is_found
@@ -97,7 +95,7 @@ class LoadJobs:
             create_disposition=bigquery.CreateDisposition.CREATE_NEVER,
             labels=dict(self.labels),
         )
-        options = bigquery.ParquetOptions()  # type: ignore[no-untyped-call]
+        options = bigquery.ParquetOptions()
         options.enable_list_inference = True  # else a list becomes a record of a list
         config.parquet_options = options
         return config

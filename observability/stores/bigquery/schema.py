@@ -65,9 +65,14 @@ class Layout:
         """The dataset of the tables."""
         return bigquery.DatasetReference(self.project, f"{self.dataset}_raw")
 
+    @property
+    def schemas(self) -> dict[str, str]:
+        """What `{raw}` and `{main}` stand for."""
+        return {"raw": f"`{self.project}`.`{self.raw.dataset_id}`", "main": f"`{self.project}`.`{self.dataset}`"}
+
     def view_sql(self, view: View) -> str:
         """A view's query over these datasets."""
-        return view.sql(raw=f"`{self.project}.{self.raw.dataset_id}`", main=f"`{self.project}.{self.dataset}`")
+        return view.sql(**self.schemas)
 
     def ddl(self) -> str:
         """All of it as GoogleSQL, for those who make datasets by other means."""

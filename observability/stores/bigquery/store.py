@@ -6,21 +6,25 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from google.cloud import bigquery
 
 from observability.audit.prepared import COMMIT, PreparedLoad
 from observability.errors import StoreError
 from observability.stores.base import Committed, StoredLoad
-from observability.stores.bigquery.faults import bounded_retry, mapped
+from observability.stores.bigquery.faults import NO_RETRY, bounded_retry, mapped
 from observability.stores.bigquery.load_jobs import LoadJobs
 from observability.stores.bigquery.schema import LABELS, Datasets, Layout
 from observability.version import __version__
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    from collections.abc import Callable
 
+    import pyarrow as pa
+    from google.cloud.bigquery.table import RowIterator
+
+T = TypeVar("T")
 _YOUNG = timedelta(hours=24)
 """Older than this, a load is not committed any more: what never was is pruned after twice the time."""
 _PARAMETER_TYPES: dict[type, str] = {bool: "BOOL", int: "INT64", float: "FLOAT64", str: "STRING", date: "DATE"}
@@ -69,7 +73,7 @@ class BigQueryStore:
     @property
     def schemas(self) -> Mapping[str, str]:
         """What `{raw}` and `{main}` stand for."""
-        return {"raw": f"`{self.project}.{self.dataset}_raw`", "main": f"`{self.project}.{self.dataset}`"}
+        return Layout(self.project, self.dataset, self.location).schemas
 
     @property
     def exists(self) -> bool:
@@ -84,7 +88,7 @@ class BigQueryStore:
             if os.environ.get("BIGQUERY_EMULATOR_HOST"):
                 from google.auth.credentials import AnonymousCredentials
 
-                anonymous = AnonymousCredentials()  # type: ignore[no-untyped-call]
+                anonymous = AnonymousCredentials()
                 return bigquery.Client(project=self.project, location=self.location, credentials=anonymous)
             # jobs are billed where the credentials' quota project says, else in the dataset's own project
             return bigquery.Client(
@@ -133,7 +137,10 @@ class BigQueryStore:
     def append(self, loads: Sequence[PreparedLoad]) -> list[Committed]:
         """Store loads together, each content once: one load job a table, the committing rows when all others are in."""
         found = self.find_loads([load.content_hash for load in loads])
-        fresh = {load.content_hash: load for load in loads if load.content_hash not in found}
+        fresh: dict[str, PreparedLoad] = {}
+        for load in loads:
+            if load.content_hash not in found:
+                fresh.setdefault(load.content_hash, load)
         with mapped(self.url):
             counts = self._load(list(fresh.values())) if fresh else {}
         return [
@@ -175,29 +182,37 @@ class BigQueryStore:
 
     def query(self, sql: str, parameters: Mapping[str, object] | None = None) -> "pa.Table":
         """Run a query over the views and tables."""
-        with mapped(self.url):
-            return self._run(sql, parameters).to_arrow(create_bqstorage_client=False)
+        return self._run(sql, parameters, lambda rows: rows.to_arrow(create_bqstorage_client=False))
 
     def execute(self, sql: str, parameters: Mapping[str, object] | None = None) -> int:
         """Run a statement that changes rows; how many it changed."""
-        with mapped(self.url):
-            return self._run(sql, parameters).num_dml_affected_rows or 0
+        return self._run(sql, parameters, lambda rows: rows.num_dml_affected_rows or 0)
 
     def _ask(self, sql: str, parameters: Mapping[str, object]) -> list[dict[str, Any]]:
-        with mapped(self.url):
-            return [dict(row) for row in self._run(sql, parameters)]
+        return self._run(sql, parameters, lambda rows: [dict(row) for row in rows])
 
-    def _run(self, sql: str, parameters: Mapping[str, object] | None) -> Any:
+    def _run(self, sql: str, parameters: Mapping[str, object] | None, read: "Callable[[RowIterator], T]") -> T:
+        """Ask and read the answer; each repeat is a question of its own, whatever became of the one before."""
         for name, schema in self.schemas.items():
             sql = sql.replace(f"{{{name}}}", schema)
-        retry = bounded_retry(self.timeout_seconds)
         config = bigquery.QueryJobConfig(
             query_parameters=[_parameter(name, value) for name, value in (parameters or {}).items()],
             labels={**LABELS, **_VERSION_LABEL},
         )
-        return self._client.query_and_wait(
-            sql, job_config=config, location=self.location, retry=retry, api_timeout=self.timeout_seconds
-        )
+
+        def ask() -> T:
+            rows = self._client.query_and_wait(
+                sql,
+                job_config=config,
+                location=self.location,
+                retry=NO_RETRY,
+                job_retry=NO_RETRY,
+                api_timeout=self.timeout_seconds,
+            )
+            return read(rows)
+
+        with mapped(self.url):
+            return bounded_retry(self.timeout_seconds)(ask)()
 
 
 _VERSION_LABEL = {"version": __version__.replace(".", "_").replace("+", "_").lower()}

@@ -10,13 +10,14 @@ ORPHAN_AGE = timedelta(hours=48)
 """Twice as old as a load may be when it is committed: rows of this age without a commit never get one."""
 
 OPEN_NODES = """
-SELECT n.unique_id, MIN(DATE(n.opened_at)) AS opened_on
-FROM {main}.incident_nodes AS n
-WHERE n.is_latest AND n.is_open AND n.role = 'failed'
-GROUP BY n.unique_id
-ORDER BY n.unique_id
+SELECT unique_id, MIN(DATE(i.opened_at)) AS opened_on
+FROM {main}.incidents AS i
+CROSS JOIN UNNEST(i.failed_nodes) AS unique_id
+WHERE i.state IN ('open', 'fixed')
+GROUP BY unique_id
+ORDER BY unique_id
 """
-"""What is not well now: the rows that tell since when are kept."""
+"""What incidents that are not over rest on: the rows that tell since when are kept."""
 
 _ORPHAN = "(t.loaded_at < @orphans AND t.load_id NOT IN (SELECT i.load_id FROM {raw}.invocations AS i))"
 _OLD_FACT = "(t.run_date < @cutoff AND NOT (t.run_date >= @opened AND t.unique_id IN UNNEST(@open_nodes)))"

@@ -6,6 +6,8 @@ WITH named AS (
   SELECT
     i.load_id, i.invocation_id, i.environment, i.step, i.command, i.dag_id, i.dag_run_id, i.task_id, i.map_index,
     i.try_number, i.log_url, i.started_at, i.outcome, i.exit_code, i.error, i.alertable, i.will_retry, i.project_name,
+    CAST(JSON_VALUE(i.row_counts, '$.run_results') AS INT64)
+      + CAST(JSON_VALUE(i.row_counts, '$.source_freshness') AS INT64) AS written,
     COALESCE(i.completed_at, i.started_at) AS ended_at,
     IF(i.dag_run_id IS NULL, i.invocation_id, CONCAT(COALESCE(i.dag_id, ''), '/', i.dag_run_id)) AS pipeline_run,
     NOT COALESCE(i.empty, FALSE) AND COALESCE(JSON_VALUE(i.args, '$.sample'), 'None') = 'None' AS is_real,
@@ -169,11 +171,18 @@ WITH named AS (
     ORDER BY IF(e.cause_kind = 'test_failure', 1, 0), e.cause_bad_at, e.cause, e.cause_invocation_id) = 1
 ), failed_loads AS (
   SELECT DISTINCT f.load_id FROM found AS f WHERE f.outcome = 'failure'
+), unpruned_loads AS (
+  SELECT DISTINCT r.load_id FROM {raw}.run_results AS r
+  UNION DISTINCT
+  SELECT DISTINCT f.load_id FROM {raw}.source_freshness AS f
 ), steps AS (
-  -- a step is wrong in itself where it never came to its end, or failed and none of its nodes did
-  SELECT a.*, a.outcome IN ('interrupted', 'not_run') OR (a.outcome = 'failure' AND l.load_id IS NULL) AS is_bad
+  -- a step is wrong in itself where it never came to its end, or failed and none of its nodes did. Of one whose nodes
+  -- are past retention, that is not known any more
+  SELECT a.*, a.outcome IN ('interrupted', 'not_run') OR (
+    a.outcome = 'failure' AND l.load_id IS NULL AND (u.load_id IS NOT NULL OR a.written = 0)) AS is_bad
   FROM attempts AS a
   LEFT JOIN failed_loads AS l ON l.load_id = a.load_id
+  LEFT JOIN unpruned_loads AS u ON u.load_id = a.load_id
   WHERE NOT a.is_superseded
 ), step_timeline AS (
   SELECT s.*,

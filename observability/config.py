@@ -81,6 +81,12 @@ class Settings(BaseModel):
         allow_inf_nan=False,
         description="Seconds to wait for another process that is writing to the store.",
     )
+    store_timeout_seconds: float = Field(
+        default=60.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="Seconds for which a request to BigQuery is repeated while it does not answer.",
+    )
     spool_dir: Path = Field(
         default=Path(".dbt_observe/spool"),
         description="Directory in which loads are kept while the store does not answer; the next ingest stores them.",

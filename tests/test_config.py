@@ -12,6 +12,7 @@ DEFAULTS = {
     "store": "duckdb:///.dbt_observe/audit.duckdb",
     "environment": None,
     "artifacts_dir": Path(".dbt_observe/artifacts"),
+    "store_timeout_seconds": 60.0,
     "spool_dir": Path(".dbt_observe/spool"),
     "lock_timeout_seconds": 60.0,
     "artifacts_kept": 10,
@@ -89,7 +90,8 @@ def test_arguments_beat_environment_beats_own_file_beats_pyproject_beats_default
         "environment": "variable",
         "artifacts_dir": Path("file"),
         "lock_timeout_seconds": 2.5,
-        "spool_dir": Path(".dbt_observe/spool"),
+        "store_timeout_seconds": 60.0,
+    "spool_dir": Path(".dbt_observe/spool"),
         "artifacts_kept": 3,
         "redaction": DEFAULTS["redaction"] | {"allow": ("MONKEY", "KEYBOARD_LAYOUT")},  # type: ignore[operator]
         "storage": {"compiled_code": "all", "conformance_manifest_max_bytes": 2},
@@ -374,6 +376,7 @@ def test_each_setting_is_described_and_can_be_given_as_its_variable(monkeypatch:
         ("environment", "DBT_OBSERVE_ENVIRONMENT", "text", ""),
         ("artifacts_dir", "DBT_OBSERVE_ARTIFACTS_DIR", "path", '".dbt_observe/artifacts"'),
         ("lock_timeout_seconds", "DBT_OBSERVE_LOCK_TIMEOUT_SECONDS", "number", "60.0"),
+        ("store_timeout_seconds", "DBT_OBSERVE_STORE_TIMEOUT_SECONDS", "number", "60.0"),
         ("spool_dir", "DBT_OBSERVE_SPOOL_DIR", "path", '".dbt_observe/spool"'),
         ("artifacts_kept", "DBT_OBSERVE_ARTIFACTS_KEPT", "whole number", "10"),
         (

@@ -96,7 +96,7 @@ class _Ingestion:
 
     def __init__(self, settings: Settings, given: Step, started_after: datetime | None, alertable: bool) -> None:
         self._settings = settings
-        self._lookups = Lookups(open_store(settings.store, lock_timeout_seconds=settings.lock_timeout_seconds))
+        self._lookups = Lookups(open_store(settings))
         self._spool = Spool(settings.spool_dir, self._lookups.store.url)
         self._given = given
         self._started_after = started_after

@@ -32,7 +32,7 @@ def current_status(settings: Settings, now: datetime) -> Status:
     from observability.alerts import queries
     from observability.alerts.incidents import find_incidents
 
-    store = open_store(settings.store, lock_timeout_seconds=settings.lock_timeout_seconds)
+    store = open_store(settings)
     return Status(now, tuple(store.query(queries.STEPS).to_pylist()), tuple(find_incidents(_situation(store, now))))
 
 
@@ -65,7 +65,7 @@ def view_sql(settings: Settings, name: str, dialect: str | None = None) -> str:
     """The SQL of a view in GoogleSQL or DuckDB's dialect, else that of the store. Raises ConfigError for no view."""
     from observability.audit.views.questions import pretty
 
-    store = open_store(settings.store, lock_timeout_seconds=settings.lock_timeout_seconds)
+    store = open_store(settings)
     return pretty(_view(name).sql(**store.schemas), dialect or store.dialect)
 
 
@@ -94,7 +94,7 @@ def query_view(
     from observability.audit.views.questions import select
 
     statement = select(_view(name), where, columns, limit + 1 if limit else 0)
-    store = open_store(settings.store, lock_timeout_seconds=settings.lock_timeout_seconds)
+    store = open_store(settings)
     question = as_of(statement)
     table = store.query(question, {"now": now} if "@now" in question else None)
     return Rows(table.slice(0, limit) if limit else table, bool(limit) and table.num_rows > limit)

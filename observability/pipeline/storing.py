@@ -13,7 +13,7 @@ from observability.stores.spool import Spool
 
 
 def _open(settings: Settings) -> Store:
-    return open_store(settings.store, lock_timeout_seconds=settings.lock_timeout_seconds)
+    return open_store(settings)
 
 
 def init_store(settings: Settings, *, dry_run: bool = False) -> list[str]:

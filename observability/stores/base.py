@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from observability.audit.build import Load
 from observability.audit.prepared import PreparedLoad, prepare
+from observability.config import Settings
 from observability.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -98,25 +99,26 @@ def commit(store: Store, loads: Sequence[Load]) -> list[Committed]:
     return store.append([prepare(load, known) for load in loads])
 
 
-def open_store(url: str, *, lock_timeout_seconds: float) -> Store:
-    """A store by its URL. Nothing is opened yet.
+def open_store(settings: Settings) -> Store:
+    """The store that the settings name by a URL. Nothing is opened yet.
 
     `duckdb:///relative.duckdb`, `duckdb:////absolute.duckdb`, `bigquery://PROJECT/DATASET?location=EU`. Raises
     ConfigError for a URL that names no store.
     """
-    parts = urlsplit(url)
+    parts = urlsplit(settings.store)
     path = parts.path.strip("/")
     if parts.scheme == "duckdb" and not parts.netloc and path:
         from observability.stores.duckdb import DuckDBStore
 
-        return DuckDBStore(unquote(parts.path[1:]), lock_timeout_seconds=lock_timeout_seconds)
+        return DuckDBStore(unquote(parts.path[1:]), lock_timeout_seconds=settings.lock_timeout_seconds)
     options = parse_qs(parts.query)
     if parts.scheme == "bigquery" and parts.netloc and _DATASET.fullmatch(path) and set(options) <= {"location"}:
         from observability.stores.bigquery import BigQueryStore
 
-        return BigQueryStore(parts.netloc, path, options.get("location", [None])[0])
+        location = options.get("location", [None])[0]
+        return BigQueryStore(parts.netloc, path, location, timeout_seconds=settings.store_timeout_seconds)
     raise ConfigError(
-        f"{url!r} names no store",
+        f"{settings.store!r} names no store",
         where="store (--store, DBT_OBSERVE_STORE)",
         next_step="use duckdb:///relative/path.duckdb, with four slashes duckdb:////absolute/path.duckdb, or "
         "bigquery://PROJECT/DATASET?location=EU",

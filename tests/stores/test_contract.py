@@ -18,6 +18,7 @@ from observability.audit.build import Load
 from observability.audit.prepared import prepare
 from observability.audit.schema import TABLES
 from observability.audit.views import WINNERS
+from observability.config import Settings
 from observability.errors import ConfigError, QueryError, StoreSchemaError
 from observability.stores.base import Store, commit, open_store
 from observability.stores.duckdb import DuckDBStore
@@ -234,7 +235,7 @@ def test_freshness_is_stored_too(store: Store, tmp_path: Path) -> None:
 
 
 def test_a_store_is_opened_by_its_own_url(store: Store) -> None:
-    opened = open_store(store.url, lock_timeout_seconds=1)
+    opened = open_store(Settings(store=store.url))
     assert (type(opened), opened.url) == (type(store), store.url)
 
 
@@ -248,12 +249,11 @@ def test_a_store_is_opened_by_its_own_url(store: Store) -> None:
         "bigquery://project/dataset?region=EU",
         "snowflake://a/b",
         "duckdb://host/file",
-        "",
     ],
 )
 def test_what_names_no_store_is_refused(url: str) -> None:
     with pytest.raises(ConfigError, match="names no store"):
-        open_store(url, lock_timeout_seconds=1)
+        open_store(Settings(store=url))
 
 
 def test_rows_that_are_past_retention_or_never_committed_are_counted_and_removed(

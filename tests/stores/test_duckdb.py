@@ -16,7 +16,7 @@ from factories import INVOCATION, manifest, node, result, run_results, write_ste
 from observability.artifacts.step import Step
 from observability.audit.schema import TABLES
 from observability.audit.views import WINNERS, duckdb_view, find_view, views
-from observability.config import load_settings
+from observability.config import Settings, load_settings
 from observability.errors import ConfigError, StoreBusy, StoreError, StoreSchemaError
 from observability.pipeline import IngestReport, ingest
 from observability.stores.base import open_store
@@ -253,11 +253,11 @@ def test_a_folder_that_cannot_be_written_to_is_told(step: Path, tmp_path: Path) 
 @pytest.mark.parametrize("url", ["duckdb://", "duckdb:///", "duckdb://host/x", "postgres:///x", "audit.duckdb", ""])
 def test_a_url_that_names_no_store_is_refused(url: str) -> None:
     with pytest.raises(ConfigError, match="names no store"):
-        open_store(url, lock_timeout_seconds=1)
+        open_store(Settings(store=url))
 
 
 def test_three_slashes_are_relative_and_four_absolute() -> None:
     for url, path in (("duckdb:///a%20b.duckdb", "a b.duckdb"), ("duckdb:////srv/x.duckdb", "/srv/x.duckdb")):
-        store = open_store(url, lock_timeout_seconds=1)
+        store = open_store(Settings(store=url))
         assert isinstance(store, DuckDBStore)
         assert store.path == Path(path)

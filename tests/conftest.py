@@ -11,6 +11,7 @@ from emulator import PROJECT, Emulator, emulator
 from observability.audit.schema import TABLES
 
 if TYPE_CHECKING:
+    from googlesql import Analyzer
     from story import Engine, Story
 
     from observability.stores.bigquery import BigQueryStore
@@ -44,6 +45,14 @@ def empty(store: "BigQueryStore") -> "BigQueryStore":
     for table in TABLES:
         store.execute(f"DELETE FROM {{raw}}.{table} WHERE TRUE")
     return store
+
+
+@pytest.fixture(scope="session")
+def analyzer() -> "Analyzer":
+    """The GoogleSQL analyzer over our tables and views, started by the first test that asks it."""
+    from googlesql import Analyzer, our_catalogue
+
+    return Analyzer(our_catalogue())
 
 
 @pytest.fixture(params=["duckdb", "bigquery"])

@@ -2,10 +2,13 @@
 
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 import typer
 
+from observability.audit.views import WINNERS, views
 from observability.cli import app
 from observability.config import describe_settings
 
@@ -17,14 +20,21 @@ def settings_table() -> str:
     return "\n".join(["| key | type | default | |", "|---|---|---|---|", *rows]).replace("| `` |", "| |")
 
 
-def test_its_table_of_settings_is_the_settings() -> None:
+def views_table() -> str:
+    told = [view for view in views() if view.name not in WINNERS]
+    rows = [f"| `{view.name}` | {view.description.partition('. ')[0].rstrip('.')} |" for view in told]
+    return "\n".join(["| view | |", "|---|---|", *sorted(rows)])
+
+
+@pytest.mark.parametrize(("name", "table"), [("settings", settings_table), ("views", views_table)])
+def test_its_tables_are_what_is_declared(name: str, table: Callable[[], str]) -> None:
     text = README.read_text(encoding="utf-8")
-    begin, end = "<!-- settings: begin -->\n", "<!-- settings: end -->"
+    begin, end = f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->"
     if os.environ.get("UPDATE_GOLDEN"):
         head, tail = text.split(begin)[0], text.split(end)[1]
-        text = f"{head}{begin}{settings_table()}\n{end}{tail}"
+        text = f"{head}{begin}{table()}\n{end}{tail}"
         README.write_text(text, encoding="utf-8")
-    assert text.split(begin)[1].split(end)[0].strip() == settings_table()
+    assert text.split(begin)[1].split(end)[0].strip() == table()
 
 
 def test_its_table_of_commands_names_every_command_and_no_other() -> None:
@@ -44,5 +54,5 @@ def test_what_it_links_to_is_there() -> None:
 
 def test_every_make_target_that_it_names_is_in_the_makefile() -> None:
     makefile = (README.parent / "Makefile").read_text(encoding="utf-8")
-    for target in set(re.findall(r"`?make ([a-z]+)", README.read_text(encoding="utf-8"))):
+    for target in set(re.findall(r"`?make ([a-z-]+)", README.read_text(encoding="utf-8"))):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target

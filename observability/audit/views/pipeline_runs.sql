@@ -2,34 +2,25 @@
 -- between it and the facts, so that a filter on run_date cannot reach their partitions: the bound of 90 days does.
 WITH named AS (
   SELECT
-    i.load_id, i.invocation_id, i.environment, i.project_name, i.run_date, i.dag_id, i.dag_run_id, i.logical_date,
-    i.run_type, i.outcome, i.will_retry, i.started_at, i.manifest_id, i.lineage_id, i.dbt_version, i.git_sha,
-    i.git_branch, COALESCE(i.command, i.step) AS step, COALESCE(i.completed_at, i.started_at) AS ended_at,
-    NOT COALESCE(i.empty, FALSE) AND COALESCE(JSON_VALUE(i.args, '$.sample'), 'None') = 'None' AS is_real,
-    IF(i.dag_run_id IS NULL, i.invocation_id, CONCAT(COALESCE(i.dag_id, ''), '/', i.dag_run_id)) AS pipeline_run_id,
-    MIN(i.project_name) OVER (PARTITION BY i.environment, i.step) AS first_project,
-    MAX(i.project_name) OVER (PARTITION BY i.environment, i.step) AS last_project,
-    i.dag_run_id IS NOT NULL AND i.will_retry AND LEAD(i.invocation_id) OVER (
-      PARTITION BY i.environment, i.dag_id, i.dag_run_id, i.task_id, i.map_index
-      ORDER BY i.try_number, i.started_at, i.invocation_id) IS NOT NULL AS is_repeated
-  FROM {main}.invocations AS i
+    a.load_id, a.invocation_id, a.environment, a.project_name, a.run_date, a.pipeline_run_id, a.dag_id, a.dag_run_id,
+    a.outcome, a.started_at, a.ended_at, a.is_real, a.is_repeated, a.is_awaiting_retry, a.is_superseded, i.logical_date,
+    i.run_type, i.manifest_id, i.lineage_id, i.dbt_version, i.git_sha, i.git_branch,
+    COALESCE(i.command, i.step) AS step,
+    MIN(i.project_name) OVER (PARTITION BY a.environment, a.pipeline_run_id) AS first_of_run,
+    MAX(i.project_name) OVER (PARTITION BY a.environment, a.pipeline_run_id) AS last_of_run,
+    MIN(i.project_name) OVER (PARTITION BY i.environment, i.step) AS first_of_step,
+    MAX(i.project_name) OVER (PARTITION BY i.environment, i.step) AS last_of_step
+  FROM {main}.attempts AS a
+  JOIN {main}.invocations AS i ON i.load_id = a.load_id
 ), placed AS (
-  SELECT n.*,
-    MIN(n.project_name) OVER (PARTITION BY n.environment, n.pipeline_run_id) AS first_of_run,
-    MAX(n.project_name) OVER (PARTITION BY n.environment, n.pipeline_run_id) AS last_of_run,
-    n.will_retry AND NOT n.is_repeated AND n.ended_at > TIMESTAMP_SUB({now}, INTERVAL 60 MINUTE) AS is_awaited
-  FROM named AS n
-), attempts AS (
-  SELECT p.*,
-    p.is_repeated OR p.is_awaited AS is_superseded,
-    -- a step that never got as far as its project's name belongs to the run's only project, else to the one that it had
-    -- at all other times
-    COALESCE(
-      p.project_name,
-      IF(p.first_of_run = p.last_of_run, p.last_of_run, NULL),
-      IF(p.first_project = p.last_project, p.last_project, NULL),
+  -- a step that never got as far as its project's name belongs to the run's only project, else to the one that it had
+  -- at all other times
+  SELECT n.*, COALESCE(
+      n.project_name,
+      IF(n.first_of_run = n.last_of_run, n.last_of_run, NULL),
+      IF(n.first_of_step = n.last_of_step, n.last_of_step, NULL),
       '') AS project
-  FROM placed AS p
+  FROM named AS n
 ), runs AS (
   SELECT
     a.pipeline_run_id, a.project, a.environment, a.dag_id, a.dag_run_id,
@@ -45,7 +36,7 @@ WITH named AS (
       WHEN a.outcome = 'warning' THEN 2
       ELSE 1
     END) AS worst,
-    LOGICAL_OR(a.is_awaited) AS is_awaiting_retry,
+    LOGICAL_OR(a.is_awaiting_retry) AS is_awaiting_retry,
     ARRAY_AGG(IF(a.is_superseded, NULL, CONCAT(a.step, ': ', a.outcome)) IGNORE NULLS
       ORDER BY a.started_at, a.invocation_id) AS steps,
     COUNT(*) AS attempts,
@@ -61,7 +52,7 @@ WITH named AS (
       AS dbt_version,
     ARRAY_AGG(a.git_sha IGNORE NULLS ORDER BY a.started_at DESC, a.invocation_id DESC)[SAFE_OFFSET(0)] AS git_sha,
     ARRAY_AGG(a.git_branch IGNORE NULLS ORDER BY a.started_at DESC, a.invocation_id DESC)[SAFE_OFFSET(0)] AS git_branch
-  FROM attempts AS a
+  FROM placed AS a
   GROUP BY a.pipeline_run_id, a.project, a.environment, a.dag_id, a.dag_run_id
   HAVING MIN(a.run_date) >= DATE_SUB(DATE({now}), INTERVAL 90 DAY)
 ), facts AS (
@@ -88,11 +79,12 @@ WITH named AS (
     LOGICAL_OR(f.resource_type IN ('test', 'unit_test') AND f.outcome = 'failure' AND f.status <> 'interrupted'
       AND NOT a.is_superseded) AS is_failed_test,
     LOGICAL_OR(f.resource_type = 'source' AND f.status IN ('warn', 'error') AND NOT a.is_superseded) AS is_stale_source,
-    LOGICAL_OR(f.resource_type = 'model' AND f.outcome = 'ok' AND a.is_real) AS is_built_model,
+    LOGICAL_OR(f.resource_type = 'model' AND f.outcome = 'ok' AND f.status NOT IN ('no-op', 'reused') AND a.is_real)
+      AS is_built_model,
     SUM(f.bytes_billed) AS bytes_billed,
     SUM(f.slot_ms) AS slot_ms
   FROM facts AS f
-  JOIN attempts AS a ON a.load_id = f.load_id
+  JOIN placed AS a ON a.load_id = f.load_id
   GROUP BY a.pipeline_run_id, a.project, a.environment, f.unique_id
 ), counts AS (
   SELECT
@@ -122,7 +114,7 @@ WITH named AS (
 ), bases AS (
   SELECT DISTINCT a.pipeline_run_id, a.project, a.environment, b.base
   FROM bad AS b
-  JOIN attempts AS a ON a.load_id = b.load_id
+  JOIN placed AS a ON a.load_id = b.load_id
   WHERE NOT a.is_superseded
 ), exposures AS (
   SELECT r.pipeline_run_id, r.project, r.environment, COUNT(DISTINCT e.exposure_unique_id) AS exposures_affected

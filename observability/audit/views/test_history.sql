@@ -2,21 +2,20 @@
 -- is told from one that was mended. The repeated attempts count too: a test that passes at the second try is flaky.
 WITH tested AS (
   SELECT
-    i.project_name, i.environment, i.started_at, i.invocation_id, i.log_url, r.unique_id, r.resource_type, r.name,
+    a.project_name, a.environment, a.started_at, a.invocation_id, a.log_url, r.unique_id, r.resource_type, r.name,
     r.test_name, r.column_name, r.attached_node, r.severity, r.owner, r.group_name, r.original_file_path, r.outcome,
     r.status, r.failures,
     -- the code of the test and of what it tests, and where that lies
     CONCAT(COALESCE(r.checksum, ''), '/', COALESCE(n.checksum, ''), '/', COALESCE(r.relation_database, ''), '.',
       COALESCE(r.relation_schema, '')) AS code
   FROM {raw}.run_results AS r
-  JOIN {main}.invocations AS i ON i.load_id = r.load_id
+  JOIN {main}.attempts AS a ON a.load_id = r.load_id
   LEFT JOIN {main}.nodes AS n
-    ON n.manifest_id = i.manifest_id AND n.unique_id = r.attached_node
+    ON n.manifest_id = a.manifest_id AND n.unique_id = r.attached_node
     -- a manifest is stored in the month of the steps that name it
     AND n.manifest_month >= DATE_TRUNC(DATE_SUB(DATE({now}), INTERVAL 30 DAY), MONTH)
   WHERE r.run_date >= DATE_SUB(DATE({now}), INTERVAL 30 DAY) AND r.resource_type IN ('test', 'unit_test')
-    AND r.outcome IN ('ok', 'warning', 'failure') AND r.status <> 'interrupted'
-    AND NOT COALESCE(i.empty, FALSE) AND COALESCE(JSON_VALUE(i.args, '$.sample'), 'None') = 'None'
+    AND r.outcome IN ('ok', 'warning', 'failure') AND r.status NOT IN ('interrupted', 'no-op', 'reused') AND a.is_real
 ), in_order AS (
   SELECT t.*,
     LAG(t.outcome) OVER one_by_one AS earlier_outcome,
@@ -41,7 +40,9 @@ WITH tested AS (
     CAST(COUNTIF(o.outcome = 'ok') AS INT64) AS passed_runs,
     CAST(COUNTIF(o.outcome = 'warning') AS INT64) AS warned_runs,
     CAST(COUNTIF(o.outcome = 'failure') AS INT64) AS failed_runs,
-    CAST(COUNTIF(o.outcome = 'ok' AND o.earlier_outcome <> 'ok' AND o.earlier_code = o.code) AS INT64) AS flips,
+    -- of the first run neither is known, and DuckDB would count null where it only finds null
+    CAST(COUNTIF(o.outcome = 'ok' AND COALESCE(o.earlier_outcome <> 'ok' AND o.earlier_code = o.code, FALSE)) AS INT64)
+      AS flips,
     MAX(IF(o.is_last, o.outcome, NULL)) AS last_outcome,
     MAX(IF(o.is_last, o.status, NULL)) AS last_status,
     MAX(IF(o.is_last, o.failures, NULL)) AS last_failures,

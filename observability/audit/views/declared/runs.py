@@ -31,8 +31,8 @@ class PipelineRun(Row, frozen=True, kw_only=True):
     run_type: Annotated[str | None, "How Airflow came to run it: scheduled, manual, backfill, asset_triggered."]
     outcome: Annotated[
         str | None,
-        "The worst outcome of its steps: interrupted, not_run, failure, warning, success, in this order. An attempt that "
-        "was repeated, or still may be, is left out; null where no other is there.",
+        "The worst outcome of its steps: interrupted, not_run, failure, warning, success, in this order. An attempt "
+        "that was repeated, or still may be, is left out; null where no other is there.",
     ]
     is_awaiting_retry: Annotated[
         bool, "Whether the orchestrator said, less than an hour ago, that it would repeat an attempt, and did not yet."
@@ -60,7 +60,9 @@ class PipelineRun(Row, frozen=True, kw_only=True):
     nodes_unknown: Annotated[int, "Nodes and sources whose worst result has a status that is not known."]
     tests_failed: Annotated[int, "Tests and unit tests among nodes_failure, save those that were cut off."]
     sources_stale: Annotated[int, "Sources whose data was older than a threshold, be it to warn or to fail."]
-    models_built: Annotated[int, "Models that were really built, in whatever attempt: not with --empty or --sample."]
+    models_built: Annotated[
+        int, "Models that were really built, in whatever attempt: not with --empty or --sample, nor reused."
+    ]
     bytes_billed: Annotated[int | None, "Bytes billed for the last statement of each node, repeated attempts included."]
     slot_ms: Annotated[int | None, "BigQuery slot milliseconds of the same."]
     exposures_affected: Annotated[

@@ -9,8 +9,9 @@ from observability.audit.views.declaration import view
 
 @view(
     "model_run_times",
-    "One row per run of a model, seed or snapshot in the last 30 days, beside the median of the 14 runs before it. Reads "
-    "the last 60 days: a constant bound. Left out is what was skipped, or run with --empty or --sample.",
+    "One row per run of a model, seed or snapshot in the last 30 days, beside the median of the 14 runs before it. "
+    "Reads the last 45 days: a constant bound. Left out is what dbt skipped, cloned or had no need to build, or "
+    "built with --empty or --sample.",
     key=("invocation_id", "unique_id"),
 )
 class ModelRunTime(Row, frozen=True, kw_only=True):
@@ -56,7 +57,8 @@ class ModelRunTime(Row, frozen=True, kw_only=True):
 @view(
     "test_history",
     "One row per test that ran in the last 30 days (a constant bound), in each project and environment. Left out are "
-    "runs in which it was skipped or cut off, and those with --empty or --sample; repeated attempts count.",
+    "runs in which dbt skipped it, had no need of it, or was cut off, and those with --empty or --sample; attempts "
+    "that were repeated count.",
     key=("project_name", "environment", "unique_id"),
 )
 class TestHistory(Row, frozen=True, kw_only=True):
@@ -81,8 +83,8 @@ class TestHistory(Row, frozen=True, kw_only=True):
     failure_rate: Annotated[float, "failed_runs divided by runs."]
     flips: Annotated[
         int,
-        "How often it passed, having failed or warned the time before, though neither its checksum nor that of the node "
-        "that it tests had changed, nor the schema that this lies in.",
+        "How often it passed, having failed or warned the time before, though neither its checksum nor that of the "
+        "node that it tests had changed, nor the schema that this lies in.",
     ]
     is_flaky: Annotated[bool, "Whether it flipped at least twice."]
     last_outcome: Annotated[str, "ok, warning or failure."]

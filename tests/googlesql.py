@@ -198,7 +198,7 @@ class _Wasm:
         self._store.set_wasi(wasi)
         linker = Linker(engine)
         linker.define_wasi()
-        self._exports = linker.instantiate(self._store, _module(engine)).exports(self._store)
+        self._exports: Any = linker.instantiate(self._store, _module(engine)).exports(self._store)
         self._run("_initialize")
 
     def call(self, name: str, request: bytes) -> bytes:
@@ -226,7 +226,8 @@ class _Wasm:
     def _memory(self, start: int, length: int) -> Any:
         import ctypes
 
-        address = ctypes.addressof(self._exports["memory"].data_ptr().contents) + start
+        # an address in the upper half comes as a negative number
+        address = ctypes.addressof(self._exports["memory"].data_ptr().contents) + start % 2**32
         return (ctypes.c_char * length).from_address(address)
 
 
@@ -355,7 +356,7 @@ def _type_text(kind: Any) -> str:
     if kind.type_kind == type_pb2.TYPE_STRUCT:
         fields = (f"{field.field_name} {_type_text(field.field_type)}" for field in kind.struct_type.field)
         return f"STRUCT<{', '.join(fields)}>"
-    name = type_pb2.TypeKind.Name(kind.type_kind).removeprefix("TYPE_")
+    name: str = type_pb2.TypeKind.Name(kind.type_kind).removeprefix("TYPE_")
     return _TYPE_NAMES.get(name, name)
 
 

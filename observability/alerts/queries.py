@@ -32,18 +32,12 @@ WITH bases AS (
   FROM {main}.incident_nodes AS n
   CROSS JOIN UNNEST(n.bases) AS base
   WHERE n.is_latest AND (n.is_open OR n.role = 'failed')
-), states AS (
-  SELECT s.project_name, s.environment, s.manifest_id, s.lineage_id
-  FROM {main}.invocations AS s
-  WHERE s.manifest_id IS NOT NULL
-  QUALIFY ROW_NUMBER() OVER (
-    PARTITION BY s.project_name, s.environment ORDER BY s.started_at DESC, s.invocation_id DESC
-  ) = 1
 )
 SELECT b.project_name, b.environment, b.base AS node, a.exposure_unique_id, a.distance, e.name, e.label, e.owner,
   e.owner_email, e.url, e.meta, e.exposure_type, e.maturity
 FROM bases AS b
-JOIN states AS s ON COALESCE(s.project_name, '') = COALESCE(b.project_name, '') AND s.environment = b.environment
+JOIN {main}.current_states AS s
+  ON COALESCE(s.project_name, '') = COALESCE(b.project_name, '') AND s.environment = b.environment
 JOIN {main}.exposure_ancestors AS a ON a.lineage_id = s.lineage_id AND a.ancestor_unique_id = b.base
 JOIN {main}.nodes AS e ON e.manifest_id = s.manifest_id AND e.unique_id = a.exposure_unique_id
 ORDER BY b.project_name, b.environment, b.base, a.distance, a.exposure_unique_id
@@ -51,16 +45,9 @@ ORDER BY b.project_name, b.environment, b.base, a.distance, a.exposure_unique_id
 """The exposures below all that is not well."""
 
 RUNBOOKS = """
-SELECT i.project_name, i.environment, n.unique_id, n.meta
-FROM (
-  SELECT j.project_name, j.environment, j.manifest_id
-  FROM {main}.invocations AS j
-  WHERE j.manifest_id IS NOT NULL
-  QUALIFY ROW_NUMBER() OVER (
-    PARTITION BY j.project_name, j.environment ORDER BY j.started_at DESC, j.invocation_id
-  ) = 1
-) AS i
-JOIN {main}.nodes AS n ON n.manifest_id = i.manifest_id
+SELECT c.project_name, c.environment, n.unique_id, n.meta
+FROM {main}.current_states AS c
+JOIN {main}.nodes AS n ON n.manifest_id = c.manifest_id
 WHERE n.meta IS NOT NULL AND JSON_VALUE(n.meta, '$.observe.runbook') IS NOT NULL
 """
 """Where the meta of a node names a runbook."""

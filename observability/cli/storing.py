@@ -83,4 +83,5 @@ def prune(
                 print_json({"dry_run": dry_run, "removed": dict(removed)})
                 return
             for table, rows in removed.items():
-                typer.echo(f"{'would remove' if dry_run else 'removed'} {rows:,} {'row' if rows == 1 else 'rows'} of {table}")
+                what = f"{rows:,} {'row' if rows == 1 else 'rows'} of {table}"
+                typer.echo(f"{'would remove' if dry_run else 'removed'} {what}")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import sqlglot
 from sqlglot import exp
 
-BANNED: dict[type[exp.Expression], str] = {
+BANNED: dict[type[exp.Expr], str] = {
     exp.TimestampDiff: "DuckDB counts the boundaries that lie between, GoogleSQL whole units: use UNIX_MICROS",
     exp.DatetimeDiff: "DuckDB counts the boundaries that lie between, GoogleSQL whole units: use UNIX_MICROS",
     exp.TimeDiff: "DuckDB counts the boundaries that lie between, GoogleSQL whole units: use UNIX_MICROS",
@@ -76,48 +76,49 @@ def _is_bounded(table: exp.Table, column: str) -> bool:
     )
 
 
-def name_of(function: exp.Expression | type[exp.Expression]) -> str:
-    """A function's name as GoogleSQL has it."""
-    return _NAMES.get(function.sqlname_of(), function.sqlname_of())
+def name_of(function: exp.Expr | type[exp.Expr]) -> str:
+    """A function's name, as GoogleSQL has it where the two differ."""
+    name = str(function.sql_name())  # type: ignore[union-attr]
+    return _NAMES.get(name, name)
 
 
-def _banned(tree: exp.Expression) -> Iterator[str]:
+def _banned(tree: exp.Expr) -> Iterator[str]:
     for node in tree.find_all(*BANNED):
         yield f"{name_of(node)}: {BANNED[type(node)]}"
 
 
-def _any_value(tree: exp.Expression) -> Iterator[str]:
+def _any_value(tree: exp.Expr) -> Iterator[str]:
     for node in tree.find_all(exp.AnyValue):
         if not isinstance(node.this, exp.HavingMax):
             yield "ANY_VALUE: which one, the engine chooses: say HAVING MAX, or MAX"
 
 
-def _unordered_aggregates(tree: exp.Expression) -> Iterator[str]:
+def _unordered_aggregates(tree: exp.Expr) -> Iterator[str]:
     for node in tree.find_all(exp.ArrayAgg, exp.GroupConcat):
         window = _window(node)
         is_ordered = isinstance(node.this, exp.Order) or (
             isinstance(node.this, exp.Limit) and node.this.find(exp.Order)
         )
-        if not (is_ordered or (window and _order(window))):
+        if not (is_ordered or (window and _clause(window, "order"))):
             yield f"{name_of(node)} without ORDER BY: its elements come in any order"
 
 
-def _unordered_windows(tree: exp.Expression) -> Iterator[str]:
+def _unordered_windows(tree: exp.Expr) -> Iterator[str]:
     for window in tree.find_all(exp.Window):
         function = window.this
         while isinstance(function, exp.IgnoreNulls | exp.RespectNulls):
             function = function.this
-        if isinstance(function, _ORDERED_WINDOWS) and not _order(window):
+        if isinstance(function, _ORDERED_WINDOWS) and _clause(window, "order") is None:
             yield f"{name_of(function)} without ORDER BY: which row comes first, the engine chooses"
 
 
-def _load_time(tree: exp.Expression) -> Iterator[str]:
+def _load_time(tree: exp.Expr) -> Iterator[str]:
     for node in tree.find_all(exp.Ordered):
         if any(column.name == "loaded_at" for column in node.find_all(exp.Column)):
             yield "ORDER BY loaded_at: another order of loading would be another answer"
 
 
-def _stars(tree: exp.Expression) -> Iterator[str]:
+def _stars(tree: exp.Expr) -> Iterator[str]:
     for select in tree.find_all(exp.Select):
         read = [select.args.get("from_"), *select.args.get("joins", [])]
         tables = [one.this for one in read if one and isinstance(one.this, exp.Table)]
@@ -127,7 +128,7 @@ def _stars(tree: exp.Expression) -> Iterator[str]:
                 yield "SELECT * from a raw table: it may have columns that a later version added"
 
 
-def _countif(tree: exp.Expression) -> Iterator[str]:
+def _countif(tree: exp.Expr) -> Iterator[str]:
     for node in tree.find_all(exp.CountIf):
         window = _window(node)
         if not isinstance((window or node).parent, exp.Cast):
@@ -138,13 +139,13 @@ def _countif(tree: exp.Expression) -> Iterator[str]:
 
 def _may_be_empty(node: exp.CountIf, window: exp.Window | None) -> bool:
     if window:
-        spec = window.args.get("spec") or _named(window).args.get("spec")
+        spec = _clause(window, "spec")
         return spec is not None and any(spec.args.get(side) == where for side, where in _NO_ROW_OF_ITS_OWN)
     select = node.find_ancestor(exp.Select)
     return select is not None and not select.args.get("group")
 
 
-def _divisors(tree: exp.Expression) -> Iterator[str]:
+def _divisors(tree: exp.Expr) -> Iterator[str]:
     for node in tree.find_all(exp.Div):
         divisor = node.expression.unnest()
         is_number = isinstance(divisor, exp.Literal) and float(divisor.name) != 0
@@ -152,14 +153,14 @@ def _divisors(tree: exp.Expression) -> Iterator[str]:
             yield f"/ {divisor.sql('bigquery')}: by 0 it is an error in GoogleSQL and infinite on DuckDB: use NULLIF"
 
 
-def _substrings(tree: exp.Expression) -> Iterator[str]:
+def _substrings(tree: exp.Expr) -> Iterator[str]:
     for node in tree.find_all(exp.Substring):
         start = node.args.get("start")
         if isinstance(start, exp.Literal) and start.name == "0":
             yield "SUBSTR from 0: the first character is 1, and DuckDB counts one before it"
 
 
-def _window(node: exp.Expression) -> exp.Window | None:
+def _window(node: exp.Expr) -> exp.Window | None:
     """The window that a function is called over."""
     parent = node.parent
     while isinstance(parent, exp.IgnoreNulls | exp.RespectNulls):
@@ -167,20 +168,17 @@ def _window(node: exp.Expression) -> exp.Window | None:
     return parent if isinstance(parent, exp.Window) else None
 
 
-def _named(window: exp.Window) -> exp.Window:
-    """The window itself, or the one in the query's WINDOW clause that it names."""
-    select, alias = window.find_ancestor(exp.Select), window.args.get("alias")
-    for one in (select.args.get("windows") or ()) if select and alias else ():
-        if one.this.name == alias.name:
-            return _named(one) if one.args.get("alias") and not one.args.get("order") else one
-    return window
+def _clause(window: exp.Expr, name: str) -> exp.Expr | None:
+    """A window's ORDER BY or frame: its own, else that of the one in the WINDOW clause that it names."""
+    own: exp.Expr | None = window.args.get(name)
+    select = window.find_ancestor(exp.Select)
+    if own is not None or select is None:
+        return own
+    named = [one for one in select.args.get("windows") or () if one.this.name == window.alias]
+    return _clause(named[0], name) if named else None
 
 
-def _order(window: exp.Window) -> bool:
-    return window.args.get("order") is not None or _named(window).args.get("order") is not None
-
-
-_RULES: tuple[Callable[[exp.Expression], Iterator[str]], ...] = (
+_RULES: tuple[Callable[[exp.Expr], Iterator[str]], ...] = (
     _banned,
     _any_value,
     _unordered_aggregates,

@@ -3,7 +3,8 @@
 WITH named AS (
   SELECT
     i.load_id, i.invocation_id, i.run_date, i.project_name, i.environment, i.started_at,
-    COALESCE(i.completed_at, i.started_at) AS ended_at, i.command, i.outcome, i.manifest_id, i.dag_id, i.dag_run_id,
+    COALESCE(i.completed_at, i.started_at) AS ended_at, i.step, i.command, i.outcome, i.exit_code, i.error, i.alertable,
+    i.row_counts, i.manifest_id, i.dag_id, i.dag_run_id,
     i.task_id, i.map_index, i.try_number, i.log_url, i.will_retry,
     IF(i.dag_run_id IS NULL, i.invocation_id, CONCAT(COALESCE(i.dag_id, ''), '/', i.dag_run_id)) AS pipeline_run_id,
     NOT COALESCE(i.empty, FALSE) AND COALESCE(JSON_VALUE(i.args, '$.sample'), 'None') = 'None' AS is_real,
@@ -18,6 +19,6 @@ WITH named AS (
 )
 SELECT
   a.load_id, a.invocation_id, a.run_date, a.project_name, a.environment, a.pipeline_run_id, a.started_at, a.ended_at,
-  a.command, a.outcome, a.manifest_id, a.dag_id, a.dag_run_id, a.task_id, a.map_index, a.try_number, a.log_url,
+  a.step, a.command, a.outcome, a.exit_code, a.error, a.alertable, a.row_counts, a.manifest_id, a.dag_id, a.dag_run_id, a.task_id, a.map_index, a.try_number, a.log_url,
   a.is_real, a.is_repeated, a.is_awaiting_retry, a.is_repeated OR a.is_awaiting_retry AS is_superseded
 FROM awaited AS a

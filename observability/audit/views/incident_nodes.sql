@@ -2,37 +2,19 @@
 -- it up. A pure function of the stored facts and of {now}: load times play no part. It reads all that is retained, for
 -- only the first bad observation tells since when; its windows lie over nodes that ever were bad. No step below is read
 -- more often than it must be: BigQuery computes it anew each time.
-WITH named AS (
-  SELECT
-    i.load_id, i.invocation_id, i.environment, i.step, i.command, i.dag_id, i.dag_run_id, i.task_id, i.map_index,
-    i.try_number, i.log_url, i.started_at, i.outcome, i.exit_code, i.error, i.alertable, i.will_retry, i.project_name,
-    CAST(JSON_VALUE(i.row_counts, '$.run_results') AS INT64)
-      + CAST(JSON_VALUE(i.row_counts, '$.source_freshness') AS INT64) AS written,
-    COALESCE(i.completed_at, i.started_at) AS ended_at,
-    IF(i.dag_run_id IS NULL, i.invocation_id, CONCAT(COALESCE(i.dag_id, ''), '/', i.dag_run_id)) AS pipeline_run,
-    NOT COALESCE(i.empty, FALSE) AND COALESCE(JSON_VALUE(i.args, '$.sample'), 'None') = 'None' AS is_real,
-    MIN(i.project_name) OVER (PARTITION BY i.environment, i.step) AS first_project,
-    MAX(i.project_name) OVER (PARTITION BY i.environment, i.step) AS last_project,
-    LEAD(i.invocation_id) OVER (
-      PARTITION BY i.environment, i.dag_id, i.dag_run_id, i.task_id, i.map_index
-      ORDER BY i.try_number, i.started_at, i.invocation_id) AS next_try
-  FROM {main}.invocations AS i
+WITH scoped AS (
+  SELECT a.*,
+    CAST(JSON_VALUE(a.row_counts, '$.run_results') AS INT64)
+      + CAST(JSON_VALUE(a.row_counts, '$.source_freshness') AS INT64) AS written,
+    MAX(a.ended_at) OVER (PARTITION BY a.pipeline_run_id) AS pipeline_ended_at,
+    MIN(a.project_name) OVER (PARTITION BY a.environment, a.step) AS first_project,
+    MAX(a.project_name) OVER (PARTITION BY a.environment, a.step) AS last_project
+  FROM {main}.attempts AS a
 ), attempts AS (
-  SELECT n.*,
-    -- a step that never got as far as its project's name belongs to the project that it had at all other times
-    COALESCE(n.project_name, IF(n.first_project = n.last_project, n.last_project, NULL), '') AS project,
-    MAX(n.ended_at) OVER (PARTITION BY n.pipeline_run) AS pipeline_ended_at,
-    -- another try followed, or may still: what this one found bad is not said; what it found well is
-    n.will_retry AND (
-      (n.dag_run_id IS NOT NULL AND n.next_try IS NOT NULL)
-      OR n.ended_at > TIMESTAMP_SUB({now}, INTERVAL 60 MINUTE)) AS is_superseded
-  FROM named AS n
-), current_states AS (
-  SELECT s.environment, COALESCE(s.project_name, '') AS project, s.manifest_id, s.lineage_id
-  FROM {main}.invocations AS s
-  WHERE s.manifest_id IS NOT NULL
-  QUALIFY ROW_NUMBER() OVER (
-    PARTITION BY s.environment, s.project_name ORDER BY s.started_at DESC, s.invocation_id DESC) = 1
+  -- a step that never got as far as its project's name belongs to the project that it had at all other times
+  SELECT s.*,
+    COALESCE(s.project_name, IF(s.first_project = s.last_project, s.last_project, NULL), '') AS project
+  FROM scoped AS s
 ), found AS (
   SELECT
     r.load_id, r.unique_id, r.resource_type, r.name, r.attached_node, r.relation_database, r.relation_schema, r.outcome,
@@ -51,8 +33,8 @@ WITH named AS (
   WHERE f.outcome IN ('failure', 'warning')
 ), placed AS (
   -- a node is the same one only in the same place: project, environment, database and schema
-  SELECT f.*, a.invocation_id, a.pipeline_run, a.pipeline_ended_at, a.project, a.environment, a.alertable, a.command,
-    a.step, a.dag_id, a.dag_run_id, a.task_id, a.map_index, a.try_number, a.log_url,
+  SELECT f.*, a.invocation_id, a.pipeline_run_id AS pipeline_run, a.pipeline_ended_at, a.project, a.environment, a.alertable,
+    a.command, a.step, a.dag_id, a.dag_run_id, a.task_id, a.map_index, a.try_number, a.log_url,
     COALESCE(f.seen_at, a.ended_at) AS bad_at,
     CONCAT(a.project, '/', a.environment, '/', COALESCE(f.relation_database, ''), '.',
       COALESCE(f.relation_schema, ''), '/') AS place,
@@ -327,6 +309,6 @@ SELECT
   t.warn_after_seconds, t.error_after_seconds, t.command, t.invocation_id, t.dag_id, t.dag_run_id, t.task_id,
   t.map_index, t.try_number, t.log_url, t.bases
 FROM once AS t
-LEFT JOIN current_states AS c ON c.project = t.project AND c.environment = t.environment
+LEFT JOIN {main}.current_states AS c ON COALESCE(c.project_name, '') = t.project AND c.environment = t.environment
 LEFT JOIN {main}.nodes AS n ON n.manifest_id = c.manifest_id AND n.unique_id = t.unique_id
 LEFT JOIN {main}.nodes AS s ON s.manifest_id = c.manifest_id AND s.unique_id = t.subject

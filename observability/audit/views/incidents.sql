@@ -36,18 +36,13 @@ WITH ranked AS (
       ORDER BY r.unique_id) AS waiting_nodes
   FROM ranked AS r
   GROUP BY r.incident_id
-), current_states AS (
-  SELECT s.environment, COALESCE(s.project_name, '') AS project, s.manifest_id, s.lineage_id, s.started_at
-  FROM {main}.invocations AS s
-  WHERE s.manifest_id IS NOT NULL
-  QUALIFY ROW_NUMBER() OVER (
-    PARTITION BY s.environment, s.project_name ORDER BY s.started_at DESC, s.invocation_id DESC) = 1
 ), hurt AS (
   SELECT DISTINCT r.incident_id, a.exposure_unique_id,
     COALESCE(JSON_VALUE(e.meta, '$.observe.severity'), '') = 'critical' AS is_critical
   FROM ranked AS r
   CROSS JOIN UNNEST(r.bases) AS base
-  JOIN current_states AS c ON c.environment = r.environment AND c.project = COALESCE(r.project_name, '')
+  JOIN {main}.current_states AS c
+    ON c.environment = r.environment AND COALESCE(c.project_name, '') = COALESCE(r.project_name, '')
   JOIN {main}.exposure_ancestors AS a ON a.lineage_id = c.lineage_id AND a.ancestor_unique_id = base
   JOIN {main}.nodes AS e ON e.manifest_id = c.manifest_id AND e.unique_id = a.exposure_unique_id
 ), exposures AS (
@@ -87,5 +82,5 @@ SELECT
   s.worst.dag_id, s.worst.dag_run_id, s.worst.task_id, s.worst.map_index, s.worst.try_number, s.worst.log_url
 FROM summed AS s
 LEFT JOIN exposures AS x ON x.incident_id = s.incident_id
-LEFT JOIN current_states AS c
-  ON c.environment = s.worst.environment AND c.project = COALESCE(s.worst.project_name, '')
+LEFT JOIN {main}.current_states AS c
+  ON c.environment = s.worst.environment AND COALESCE(c.project_name, '') = COALESCE(s.worst.project_name, '')

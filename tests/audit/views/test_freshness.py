@@ -39,8 +39,8 @@ def test_each_check_is_a_row_with_its_age_held_against_the_thresholds(story: Sto
     ]
     assert history(
         story,
-        "run_date, unique_id, project_name, environment, source_name, name, checked_at, started_at, dag_id, dag_run_id, "
-        "log_url, superseded",
+        "run_date, unique_id, project_name, environment, source_name, name, checked_at, started_at, dag_id, "
+        "dag_run_id, log_url, superseded",
         where="v.status = 'pass'",
     ) == [
         (
@@ -93,8 +93,8 @@ def test_a_sources_health_says_whose_it_is_and_what_rests_on_it(story: Story) ->
     story.step("source freshness", hours_old(1, "pass"), exit_code=0)
     assert health(
         story,
-        "project_name, environment, unique_id, source_name, name, has_criteria, warn_after_seconds, error_after_seconds, "
-        "tightest_seconds, exposures, owner",
+        "project_name, environment, unique_id, source_name, name, has_criteria, warn_after_seconds, "
+        "error_after_seconds, tightest_seconds, exposures, owner",
     ) == [("shop", "default", ORDERS, "raw", "orders", True, 43200.0, 172800.0, 43200.0, 2, None)]
 
 

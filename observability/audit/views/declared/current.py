@@ -28,8 +28,13 @@ class Attempt(Row, frozen=True, kw_only=True):
     pipeline_run_id: Annotated[str, "dag_id/dag_run_id; the invocation_id of a step outside of any DAG run."]
     started_at: Annotated[datetime, "When dbt began."]
     ended_at: Annotated[datetime, "When it ended; where that is not known, when it began."]
+    step: Annotated[str, "What is the same step at another time: see invocations."]
     command: Annotated[str | None, "dbt's command."]
     outcome: Annotated[str, "success, warning, failure, interrupted or not_run."]
+    exit_code: Annotated[int | None, "dbt's exit code; negative is a signal."]
+    error: Annotated[str | None, "dbt's error that is no node's own."]
+    alertable: Annotated[bool, "Whether its load may lead to a message."]
+    row_counts: Annotated[Json, "Rows that its load wrote, by table."]
     manifest_id: Annotated[str | None, "The project state that it ran on: `nodes.manifest_id`."]
     dag_id: Annotated[str | None, "Airflow DAG."]
     dag_run_id: Annotated[str | None, "Airflow DAG run."]
@@ -84,9 +89,9 @@ class ProjectNode(Row, frozen=True, kw_only=True):
 
 @view(
     "current_nodes",
-    "One row per project, environment and node of the current state, beside the last that was seen of it in the last 90 "
-    "days, a constant bound. Skipped and unknown results say nothing, nor does what passed with --empty or --sample, "
-    "nor what an attempt found bad that was repeated. A building block of other views.",
+    "One row per project, environment and node of the current state, beside the last that was seen of it in the last "
+    "90 days, a constant bound. Skipped and unknown results say nothing, nor does what passed with --empty or --sample "
+    "or what an attempt found bad that was repeated. A building block of other views.",
     key=("project_name", "environment", "unique_id"),
 )
 class CurrentNode(ProjectNode, frozen=True, kw_only=True):
@@ -164,8 +169,8 @@ class Model(RunnableNode, frozen=True, kw_only=True):
 
 @view(
     "tests",
-    "One row per project, environment and test of the current state, unit tests included, with the last that the last 90 "
-    "days have seen of it: see current_nodes.",
+    "One row per project, environment and test of the current state, unit tests included, with the last that the last "
+    "90 days have seen of it: see current_nodes.",
     key=("project_name", "environment", "unique_id"),
 )
 class Test(RunnableNode, frozen=True, kw_only=True):
@@ -185,8 +190,8 @@ class Test(RunnableNode, frozen=True, kw_only=True):
 
 @view(
     "sources",
-    "One row per project, environment and source of the current state, with the last that the last 90 days have seen of "
-    "it. How fresh it is, source_health says.",
+    "One row per project, environment and source of the current state, with the last that the last 90 days have seen "
+    "of it. How fresh it is, source_health says.",
     key=("project_name", "environment", "unique_id"),
 )
 class Source(RunnableNode, frozen=True, kw_only=True):

@@ -63,8 +63,8 @@ class ExposureImpact(Row, frozen=True, kw_only=True):
 
 @view(
     "exposure_health",
-    "One row per project, environment and exposure of the current state, with its health in dbt's own words. It rests on "
-    "what the last 90 days have seen: see current_nodes.",
+    "One row per project, environment and exposure of the current state, with its health in dbt's own words. It rests "
+    "on what the last 90 days have seen: see current_nodes.",
     key=("project_name", "environment", "unique_id"),
 )
 class ExposureHealth(Row, frozen=True, kw_only=True):

@@ -55,6 +55,14 @@ def analyzer() -> "Analyzer":
     return Analyzer(our_catalogue())
 
 
+@pytest.fixture(scope="session")
+def executor() -> "Analyzer":
+    """The analyzer's executor of queries over our tables."""
+    from googlesql import Analyzer, tables_catalogue
+
+    return Analyzer(tables_catalogue())
+
+
 @pytest.fixture(params=["duckdb", "bigquery"])
 def engine(request: pytest.FixtureRequest, tmp_path: Path) -> "Engine":
     """A store or an executor of queries, empty."""
@@ -65,6 +73,10 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> "Engine":
     if request.param == "duckdb":
         numbers = count()
         return StoreEngine(lambda: DuckDBStore(tmp_path / f"audit{next(numbers)}.duckdb"), reorders=True)
+    if request.param == "googlesql":
+        from googlesql import AnalyzerEngine
+
+        return AnalyzerEngine(request.getfixturevalue("executor"))
     store: BigQueryStore = request.getfixturevalue("shared_bigquery_store")
     return StoreEngine(lambda: empty(store))
 

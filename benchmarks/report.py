@@ -46,21 +46,22 @@ def show(labels: Mapping[str, str], figures: Mapping[str, Figure], checks: Seque
 def write(
     labels: Mapping[str, str], figures: Mapping[str, Figure], checks: Sequence[Check], facts: Sequence[str]
 ) -> None:
-    """Put the figures between the markers of README.md."""
-    block = "\n".join(
-        [
-            BEGIN,
-            *(f"- {fact}" for fact in facts),
-            "",
-            *_markdown(_FIGURE_HEADINGS, _figure_rows(labels, figures)),
-            "",
-            *_markdown(_CHECK_HEADINGS, _check_rows(checks)),
-            END,
-        ]
-    )
-    text = README.read_text(encoding="utf-8")
-    before, rest = text.split(BEGIN)
-    README.write_text(f"{before}{block}{rest.split(END)[1]}", encoding="utf-8")
+    """Put the figures between their markers in README.md."""
+    lines = [
+        *(f"- {fact}" for fact in facts),
+        "",
+        *markdown(_FIGURE_HEADINGS, _figure_rows(labels, figures)),
+        "",
+        *markdown(_CHECK_HEADINGS, _check_rows(checks)),
+    ]
+    put(lines, BEGIN, END)
+
+
+def put(lines: Sequence[str], begin: str, end: str, page: Path = README) -> None:
+    """Put lines between two markers of a page, in place of what stands there."""
+    before, rest = page.read_text(encoding="utf-8").split(begin)
+    block = "\n".join([begin, *lines, end])
+    page.write_text(f"{before}{block}{rest.split(end)[1]}", encoding="utf-8")
 
 
 def machine_facts(folder: Path, runs: int) -> list[str]:
@@ -122,6 +123,7 @@ def _with_unit(value: float | None, unit: str) -> str:
     return f"{text}{'' if unit == '×' else ' '}{unit}"
 
 
-def _markdown(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+def markdown(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """A table; its second to fourth columns are numbers."""
     alignment = ["---:" if 0 < number < 4 else "---" for number in range(len(headings))]
     return [f"| {' | '.join(row)} |" for row in (headings, alignment, *rows)]

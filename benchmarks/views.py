@@ -183,13 +183,6 @@ def _verdict(holds: bool) -> str:
     return "OK" if holds else "MISSED"
 
 
-def write(lines: Sequence[str]) -> None:
-    """Put the figures between their markers in README.md."""
-    before, rest = report.README.read_text(encoding="utf-8").split(BEGIN)
-    block = "\n".join([BEGIN, *lines, END])
-    report.README.write_text(f"{before}{block}{rest.split(END)[1]}", encoding="utf-8")
-
-
 def _facts(path: Path, runs: int, busy: float) -> list[str]:
     loads, size = DAYS * len(STARTS), path.stat().st_size
     with duckdb.connect(str(path), read_only=True) as connection:
@@ -241,7 +234,7 @@ def main() -> int:
     lines = lines_of(timings, growths, _facts(path, options.runs, busy))
     print("\n".join(lines))
     if options.write:
-        write(lines)
+        report.put(lines, BEGIN, END)
     held = [timing.holds for timing in timings] + [growth.holds for growth in growths]
     return 0 if all(held) else 1
 

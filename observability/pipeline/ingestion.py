@@ -113,6 +113,14 @@ class _Ingestion:
 
     def run(self, folders: Sequence[Folder], progress: Progress) -> IngestReport:
         store = self._lookups.store
+        store.warm_up()
+        try:
+            return self._run(folders, progress)
+        finally:
+            store.close()
+
+    def _run(self, folders: Sequence[Folder], progress: Progress) -> IngestReport:
+        store = self._lookups.store
         self._replay()
         steps: dict[int, StepFiles] = {}
         if store.batch_rows:  # one question for all of them

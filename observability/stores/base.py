@@ -73,6 +73,12 @@ class Store(Protocol):
     def ddl(self) -> str:
         """Its tables and views as DDL."""
 
+    def warm_up(self) -> None:
+        """Told that a load will come: what can be done meanwhile may be begun."""
+
+    def close(self) -> None:
+        """Told that no more will come."""
+
     def find_loads(self, content_hashes: Collection[str]) -> dict[str, StoredLoad]:
         """The committed loads that have one of these contents, by content hash."""
 

@@ -6,6 +6,7 @@ short, and waits for the others for a bounded time.
 
 import json
 import os
+import shutil
 import socket
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -13,6 +14,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from glob import escape
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from threading import Thread
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
@@ -40,6 +43,7 @@ class DuckDBStore:
         self.path = Path(path)
         self.url = f"duckdb:///{path}"
         self._timeout = lock_timeout_seconds
+        self._blank: _Blank | None = None
         self._holder = self.path.with_name(f"{self.path.name}.holder")
 
     dialect: Literal["googlesql", "duckdb"] = "duckdb"
@@ -75,6 +79,17 @@ class DuckDBStore:
         statements = ["CREATE SCHEMA IF NOT EXISTS raw", *(table_ddl(table) for table in TABLES.values())]
         statements += [f"CREATE OR REPLACE VIEW main.{view.name} AS\n{duckdb_view(view).strip()}" for view in views()]
         return ";\n\n".join(statements) + ";\n"
+
+    def warm_up(self) -> None:
+        """Begin to make the file where there is none, while its first load is read."""
+        if not self.path.exists():
+            self._blank = _Blank()
+
+    def close(self) -> None:
+        """Drop what was begun and not needed."""
+        blank, self._blank = self._blank, None
+        if blank:
+            blank.discard()
 
     def find_loads(self, content_hashes: Collection[str]) -> dict[str, StoredLoad]:
         """The committed loads that have one of these contents, by content hash."""
@@ -198,15 +213,45 @@ class DuckDBStore:
         for left in self.path.parent.glob(f"{escape(self.path.name)}.*.partial*"):
             left.unlink(missing_ok=True)
         partial = self.path.with_name(f"{self.path.name}.{os.getpid()}.partial")
+        blank, self._blank = self._blank or _Blank(), None
         try:
-            with duckdb.connect(str(partial)) as connection:
-                _create_objects(connection)
+            shutil.copyfile(blank.made(), partial)
             partial.replace(self.path)
         except duckdb.Error as error:
             raise _map(error, self.path) from error
         finally:
+            blank.discard()
             partial.unlink(missing_ok=True)
-            Path(f"{partial}.wal").unlink(missing_ok=True)
+
+
+class _Blank:
+    """An empty store, made in the background: DuckDB takes its time to understand the views."""
+
+    def __init__(self) -> None:
+        self._folder = TemporaryDirectory(prefix="dbt-observe-", ignore_cleanup_errors=True)
+        self._path = Path(self._folder.name) / "blank.duckdb"
+        self._error: Exception | None = None
+        self._making = Thread(target=self._make, daemon=True)
+        self._making.start()
+
+    def _make(self) -> None:
+        try:
+            with duckdb.connect(str(self._path), config={"threads": 1}) as connection:
+                _create_objects(connection)
+        except Exception as error:  # noqa: BLE001 - told to whoever asks for the file
+            self._error = error
+
+    def made(self) -> Path:
+        """The file, whole."""
+        self._making.join()
+        if self._error:
+            raise self._error
+        return self._path
+
+    def discard(self) -> None:
+        """Remove the file."""
+        self._making.join()
+        self._folder.cleanup()
 
 
 def _translate(sql: str) -> str:

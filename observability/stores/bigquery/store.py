@@ -118,6 +118,12 @@ class BigQueryStore:
         """The datasets, tables and views as GoogleSQL."""
         return Layout(self.project, self.dataset, self.location).ddl()
 
+    def warm_up(self) -> None:
+        """Nothing can be done before the rows are there."""
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
     def find_loads(self, content_hashes: Collection[str]) -> dict[str, StoredLoad]:
         """The committed loads that have one of these contents; reads seven columns of `invocations`."""
         rows = self._ask(_FIND_LOADS, {"hashes": sorted(content_hashes)})

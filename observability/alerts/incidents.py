@@ -90,8 +90,7 @@ class Situation:
     """What the queries answered, all as of one moment."""
 
     incidents: Sequence[Record]
-    nodes: Sequence[Record]
-    exposures: Sequence[Record]
+    exposures: Sequence[Record] = ()
     runbooks: Sequence[Record] = ()
 
 
@@ -102,9 +101,6 @@ _ORDER = {severity: rank for rank, severity in enumerate(Severity)}
 
 def find_incidents(situation: Situation) -> list[Incident]:
     """Every incident that is open, or fixed with something not rebuilt yet; the worst first, what is fixed last."""
-    nodes: dict[str, list[Record]] = {}
-    for node in situation.nodes:
-        nodes.setdefault(node["incident_id"], []).append(node)
     runbooks = {
         (row["project_name"], row["environment"], row["unique_id"]): str(observe(row["meta"])["runbook"])
         for row in situation.runbooks
@@ -114,7 +110,7 @@ def find_incidents(situation: Situation) -> list[Incident]:
     for row in situation.incidents:
         scope = (row["project_name"], row["environment"])
         at_risk = exposures.setdefault(scope, Exposures(scope, ()))
-        incidents.append(_incident(row, nodes.get(row["incident_id"], []), at_risk, runbooks))
+        incidents.append(_incident(row, row["nodes"] or [], at_risk, runbooks))
     return sorted(
         incidents, key=lambda one: (one.fixed, _ORDER[one.severity], -len(one.exposures), one.since, one.subject)
     )

@@ -40,7 +40,7 @@ def _assemble(
             own = values.get(column.name, ())
             made_here = pa.array(_plain(own) if column.type is ColumnType.STRUCT else own, column.arrow_type)
             arrays.append(_cut(made_here, column))
-    return pa.Table.from_arrays(arrays, schema=pa.schema([(c.name, c.arrow_type) for c in columns]))
+    return pa.Table.from_arrays(arrays, schema=pa.schema([column.arrow_field for column in columns]))
 
 
 def _cut(array: "pa.Array", column: Column) -> "pa.Array":

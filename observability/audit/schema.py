@@ -102,8 +102,15 @@ class Column:
 
         kind = arrow_types()[self.type]
         if self.type is ColumnType.STRUCT:
-            kind = pa.struct([(field.name, field.arrow_type) for field in self.fields])
+            kind = pa.struct([field.arrow_field for field in self.fields])
         return pa.list_(kind) if self.repeated else kind
+
+    @property
+    def arrow_field(self) -> "pa.Field":
+        """The column in an Arrow schema. BigQuery refuses a Parquet column that may be null for one that may not."""
+        import pyarrow as pa
+
+        return pa.field(self.name, self.arrow_type, nullable=self.nullable or self.repeated)
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True, gc=False):

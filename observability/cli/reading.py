@@ -1,6 +1,5 @@
 """Commands that answer questions of what is stored."""
 
-from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated
 
@@ -18,7 +17,7 @@ def status(store: StoreOption = None, output: FormatOption = Format.TEXT) -> Non
         from observability.terminal.reports import show_status
 
         settings = load_settings(store=store)
-        found = current_status(settings, datetime.now(UTC))
+        found = current_status(settings)
         with shown():
             show_status(found, settings.store, as_json=output is Format.JSON)
 
@@ -42,7 +41,7 @@ def alert(
                 where="dbt-observe alert",
                 next_step="add --dry-run to print them",
             )
-        messages = current_messages(load_settings(store=store), datetime.now(UTC))
+        messages = current_messages(load_settings(store=store))
         with shown():
             show_messages(messages, as_json=output is Format.JSON)
 
@@ -106,6 +105,6 @@ def query(
         from observability.terminal.tables import show_rows
 
         names = [name.strip() for name in columns.split(",")] if columns else []
-        rows = query_view(load_settings(store=store), view, datetime.now(UTC), where=where, columns=names, limit=limit)
+        rows = query_view(load_settings(store=store), view, where=where, columns=names, limit=limit)
         with shown():
             show_rows(rows, output.value)

@@ -1,8 +1,8 @@
 """What is asked of a store: what is wrong now, and rows of its views."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
@@ -27,38 +27,62 @@ class Status:
     incidents: tuple["Incident", ...]
 
 
-def current_status(settings: Settings, now: datetime) -> Status:
+def current_status(settings: Settings, now: datetime | None = None) -> Status:
     """The last step of each command and every open incident. Raises StoreError where there is no store yet."""
     from observability.alerts import queries
     from observability.alerts.incidents import find_incidents
 
     store = open_store(settings)
-    return Status(now, tuple(store.query(queries.STEPS).to_pylist()), tuple(find_incidents(_situation(store, now))))
+    steps = _ask(store, queries.STEPS)
+    return Status(now or datetime.now(UTC), tuple(steps), tuple(find_incidents(_situation(store, now))))
 
 
-def _situation(store: Store, now: datetime) -> "Situation":
+def _situation(store: Store, now: datetime | None) -> "Situation":
+    """What is wrong, and, where anything is, whom it hurts and where a runbook is."""
     from observability.alerts import queries
     from observability.alerts.incidents import Situation
-    from observability.audit.views import as_of
 
-    def ask(sql: str) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = store.query(as_of(sql), {"now": now}).to_pylist()
-        return rows
-
+    incidents = _ask(store, queries.INCIDENTS, now)
+    if not incidents:
+        return Situation(())
+    states = _ask(store, queries.STATES)
+    named = {
+        "states": [row[state] for row in states for state in ("manifest_id", "lineage_id") if row[state]],
+        "months": sorted({row["month"] for row in states}),
+    }
+    bases = sorted({base for row in incidents for node in row["nodes"] or () for base in node["bases"]})
+    subjects = sorted({name for row in incidents for name in (row["subject"], row["worst_node"])})
     return Situation(
-        incidents=ask(queries.INCIDENTS),
-        nodes=ask(queries.INCIDENT_NODES),
-        exposures=ask(queries.EXPOSURES),
-        runbooks=store.query(queries.RUNBOOKS).to_pylist(),
+        incidents,
+        _ask(store, queries.EXPOSURES, parameters={**named, "bases": bases}) if bases and states else (),
+        _ask(store, queries.RUNBOOKS, parameters={**named, "subjects": subjects}) if states else (),
     )
 
 
-def current_messages(settings: Settings, now: datetime) -> "list[Message]":
+def _ask(
+    store: Store, sql: str, now: datetime | None = None, parameters: Mapping[str, object] | None = None
+) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = _query(store, sql, now, parameters).to_pylist()
+    return rows
+
+
+def _query(store: Store, sql: str, now: datetime | None, parameters: Mapping[str, object] | None = None) -> "pa.Table":
+    """Ask as of a moment, or as of now. As of now, BigQuery's own views answer: readers may read nothing else."""
+    from observability.audit.views import as_of
+
+    if now is None and store.dialect == "googlesql":
+        return store.query(sql, parameters)
+    question = as_of(sql)
+    moment = {"now": now or datetime.now(UTC)} if "@now" in question else {}
+    return store.query(question, {**(parameters or {}), **moment})
+
+
+def current_messages(settings: Settings, now: datetime | None = None) -> "list[Message]":
     """The message of each open incident, the worst first; none for what only loads marked `--no-alert` have told."""
     from observability.alerts.message import build_message
 
-    incidents = current_status(settings, now).incidents
-    return [build_message(incident, now) for incident in incidents if incident.alertable and not incident.fixed]
+    status = current_status(settings, now)
+    return [build_message(one, status.as_of) for one in status.incidents if one.alertable and not one.fixed]
 
 
 def view_sql(settings: Settings, name: str, dialect: str | None = None) -> str:
@@ -80,7 +104,7 @@ class Rows:
 def query_view(
     settings: Settings,
     name: str,
-    now: datetime,
+    now: datetime | None = None,
     *,
     where: str | None = None,
     columns: Sequence[str] = (),
@@ -90,13 +114,10 @@ def query_view(
 
     Raises ConfigError for a view or a column that is not there or a condition that is none, and StoreError.
     """
-    from observability.audit.views import as_of
     from observability.audit.views.questions import select
 
     statement = select(_view(name), where, columns, limit + 1 if limit else 0)
-    store = open_store(settings)
-    question = as_of(statement)
-    table = store.query(question, {"now": now} if "@now" in question else None)
+    table = _query(open_store(settings), statement, now)
     return Rows(table.slice(0, limit) if limit else table, bool(limit) and table.num_rows > limit)
 
 

@@ -55,7 +55,8 @@ def test_a_tables_whole_ddl() -> None:
     files = TABLES["invocations"].column("files")
     assert files.duckdb_type == ("STRUCT(name VARCHAR, uri VARCHAR, sha256 VARCHAR, bytes BIGINT, used BOOLEAN)[]")
     assert str(files.arrow_type) == (
-        "list<item: struct<name: string, uri: string, sha256: string, bytes: int64, used: bool>>"
+        "list<item: struct<name: string not null, uri: string not null, sha256: string not null, bytes: int64 not null,"
+        " used: bool not null>>"
     )
 
 

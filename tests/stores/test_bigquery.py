@@ -9,6 +9,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 import requests
 from emulator import PROJECT, Emulator
@@ -32,7 +33,8 @@ from observability.pipeline import ingest, prune, replay
 from observability.stores.base import commit
 from observability.stores.bigquery import BigQueryStore
 from observability.stores.bigquery.faults import to_ours
-from observability.stores.bigquery.schema import LABELS, SCHEMA_VERSION
+from observability.stores.bigquery.load_jobs import _parquet
+from observability.stores.bigquery.schema import LABELS, SCHEMA_VERSION, schema_fields
 from observability.stores.spool import Spool
 
 _NUMBERS = itertools.count()
@@ -434,3 +436,15 @@ def test_faults_of_bigquerys_are_put_into_our_words(error: Exception, kind: type
     assert type(told) is kind or (kind is StoreError and isinstance(told, StoreError))
     assert said in told.what
     assert told.next_step
+
+
+def test_parquet_says_of_each_column_whether_it_may_be_null_as_its_table_does(one: Load) -> None:
+    # BigQuery refuses a load whose column may be null for one that may not; the emulator takes it
+    for name, rows in prepare(one).tables.items():
+        written = pq.read_schema(BytesIO(_parquet(rows)))
+        for field in schema_fields(TABLES[name].columns):
+            found = written.field(field.name)
+            assert found.nullable == (field.mode != "REQUIRED"), (name, field.name)
+            kind = found.type.value_type if field.mode == "REPEATED" else found.type
+            for inner in field.fields:
+                assert kind.field(inner.name).nullable == (inner.mode != "REQUIRED"), (name, field.name, inner.name)

@@ -83,12 +83,25 @@ def _declared(name: str) -> View:
 
 
 def as_of(sql: str) -> str:
-    """The query with the moment `@now` in place of the clock, in all the views that look at it."""
-    for view in reversed(views()):
-        if _looks_at_the_clock(view.name):
-            body = view.template.replace("{now}", "@now").rstrip()
-            sql = re.sub(rf"\{{main\}}\.{view.name}\b", lambda _, body=body: f"(\n{body}\n)", sql)  # type: ignore[misc]
-    return sql
+    """The query with the moment `@now` in place of the clock, in all the views that look at it.
+
+    Their SQL becomes part of the query: in place where it is needed once, before the query where more often.
+    """
+    shared: dict[str, str] = {}
+    for view in reversed(views()):  # what reads a view comes before it
+        name = re.compile(rf"\{{main\}}\.{view.name}\b")
+        uses = sum(len(name.findall(text)) for text in (sql, *shared.values()))
+        if not uses or not _looks_at_the_clock(view.name):
+            continue
+        body = view.template.replace("{now}", "@now").strip()
+        put = f"(\n{body}\n)" if uses == 1 else f"as_of_{view.name}"
+        sql, *texts = (name.sub(lambda _, put=put: put, text) for text in (sql, *shared.values()))  # type: ignore[misc]
+        shared = ({f"as_of_{view.name}": body} if uses > 1 else {}) | dict(zip(shared, texts, strict=True))
+    if not shared:
+        return sql
+    before = ",\n".join(f"{name} AS (\n{body}\n)" for name, body in shared.items())
+    rest = re.sub(r"^\s*WITH\b", ",", sql) if re.match(r"\s*WITH\b", sql) else f"\n{sql}"
+    return f"WITH {before}{rest}"
 
 
 @cache

@@ -122,6 +122,7 @@ WITH named AS (
   JOIN bases AS b
     ON b.pipeline_run_id = r.pipeline_run_id AND b.project = r.project AND b.environment = r.environment
   JOIN {main}.exposure_ancestors AS e ON e.lineage_id = r.lineage_id AND e.ancestor_unique_id = b.base
+    AND e.lineage_month >= DATE_TRUNC(DATE_SUB(DATE({now}), INTERVAL 90 DAY), MONTH)
   GROUP BY r.pipeline_run_id, r.project, r.environment
 )
 SELECT

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
+from shutil import copyfile
 from typing import TYPE_CHECKING
 
 import pytest
@@ -63,6 +64,16 @@ def executor() -> "Analyzer":
     return Analyzer(tables_catalogue())
 
 
+@pytest.fixture(scope="session")
+def empty_duckdb_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An audit file without rows, to be copied: making its views takes longer than a story."""
+    from observability.stores.duckdb import DuckDBStore
+
+    path = tmp_path_factory.mktemp("empty") / "audit.duckdb"
+    DuckDBStore(path).init()
+    return path
+
+
 @pytest.fixture(params=["duckdb", "bigquery"])
 def engine(request: pytest.FixtureRequest, tmp_path: Path) -> "Engine":
     """A store or an executor of queries, empty."""
@@ -72,7 +83,10 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> "Engine":
 
     if request.param == "duckdb":
         numbers = count()
-        return StoreEngine(lambda: DuckDBStore(tmp_path / f"audit{next(numbers)}.duckdb"), reorders=True)
+        blank: Path = request.getfixturevalue("empty_duckdb_file")
+        return StoreEngine(
+            lambda: DuckDBStore(copyfile(blank, tmp_path / f"audit{next(numbers)}.duckdb")), reorders=True
+        )
     if request.param == "googlesql":
         from googlesql import AnalyzerEngine
 

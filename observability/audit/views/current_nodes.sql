@@ -88,7 +88,6 @@ SELECT
     AS skipped_because_of
 FROM {main}.current_states AS c
 JOIN {main}.nodes AS n ON n.manifest_id = c.manifest_id
-  AND n.manifest_month >= DATE_TRUNC(DATE_SUB(DATE({now}), INTERVAL 90 DAY), MONTH)
 LEFT JOIN seen AS s
   ON s.project = COALESCE(c.project_name, '') AND s.environment = c.environment AND s.unique_id = n.unique_id
 LEFT JOIN skipped AS k

@@ -19,7 +19,6 @@ WITH nodes AS (
   -- a test stands for what it tests
   CROSS JOIN UNNEST(IF(n.is_test, n.depends_on, [n.unique_id])) AS base
   JOIN {main}.exposure_ancestors AS a ON a.lineage_id = n.lineage_id AND a.ancestor_unique_id = base
-    AND a.lineage_month >= DATE_TRUNC(DATE_SUB(DATE({now}), INTERVAL 90 DAY), MONTH)
   GROUP BY n.project, n.environment, a.exposure_unique_id
 ), impaired AS (
   SELECT

@@ -17,7 +17,6 @@ WITH told AS (
     LOGICAL_OR(NOT l.is_held_up) AS is_bad, LOGICAL_OR(l.is_held_up) AS is_held_up
   FROM links AS l
   JOIN {main}.exposure_ancestors AS a ON a.lineage_id = l.lineage_id AND a.ancestor_unique_id = l.base
-    AND a.lineage_month >= DATE_TRUNC(DATE_SUB(DATE({now}), INTERVAL 90 DAY), MONTH)
   GROUP BY l.project, l.environment, l.cause, a.exposure_unique_id, l.base, a.distance
 ), hurt AS (
   SELECT
@@ -45,5 +44,4 @@ JOIN told AS t ON t.project = h.project AND t.environment = h.environment AND t.
 JOIN {main}.exposures AS e
   ON COALESCE(e.project_name, '') = h.project AND e.environment = h.environment AND e.unique_id = h.exposure_unique_id
 LEFT JOIN {main}.nodes AS s ON s.manifest_id = t.manifest_id AND s.unique_id = t.attached_node
-  AND s.manifest_month >= DATE_TRUNC(DATE_SUB(DATE({now}), INTERVAL 90 DAY), MONTH)
 JOIN {main}.invocations AS i ON i.invocation_id = t.last_invocation_id

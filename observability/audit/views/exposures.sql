@@ -3,7 +3,6 @@ WITH resting AS (
   SELECT a.lineage_id, a.exposure_unique_id, COUNT(*) AS ancestors,
     CAST(COUNTIF(STARTS_WITH(a.ancestor_unique_id, 'source.')) AS INT64) AS ancestor_sources
   FROM {main}.exposure_ancestors AS a
-  WHERE a.lineage_month >= DATE_TRUNC(DATE_SUB(DATE({now}), INTERVAL 90 DAY), MONTH)
   GROUP BY a.lineage_id, a.exposure_unique_id
 )
 SELECT
@@ -14,4 +13,4 @@ SELECT
 FROM {main}.current_states AS c
 JOIN {main}.nodes AS n ON n.manifest_id = c.manifest_id
 LEFT JOIN resting AS r ON r.lineage_id = c.lineage_id AND r.exposure_unique_id = n.unique_id
-WHERE n.resource_type = 'exposure' AND n.manifest_month >= DATE_TRUNC(DATE_SUB(DATE({now}), INTERVAL 90 DAY), MONTH)
+WHERE n.resource_type = 'exposure'

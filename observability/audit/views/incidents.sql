@@ -44,9 +44,7 @@ WITH ranked AS (
   JOIN {main}.current_states AS c
     ON c.environment = r.environment AND COALESCE(c.project_name, '') = COALESCE(r.project_name, '')
   JOIN {main}.exposure_ancestors AS a ON a.lineage_id = c.lineage_id AND a.ancestor_unique_id = base
-    AND a.lineage_month >= DATE_TRUNC(DATE_SUB(DATE({now}), INTERVAL 90 DAY), MONTH)
   JOIN {main}.nodes AS e ON e.manifest_id = c.manifest_id AND e.unique_id = a.exposure_unique_id
-    AND e.manifest_month >= DATE_TRUNC(DATE_SUB(DATE({now}), INTERVAL 90 DAY), MONTH)
 ), exposures AS (
   SELECT h.incident_id, ARRAY_AGG(h.exposure_unique_id ORDER BY h.exposure_unique_id) AS unique_ids,
     LOGICAL_OR(h.is_critical) AS is_critical

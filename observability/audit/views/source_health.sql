@@ -26,7 +26,6 @@ WITH checks AS (
   SELECT a.lineage_id, a.ancestor_unique_id, COUNT(*) AS exposures
   FROM {main}.exposure_ancestors AS a
   WHERE STARTS_WITH(a.ancestor_unique_id, 'source.')
-    AND a.lineage_month >= DATE_TRUNC(DATE_SUB(DATE({now}), INTERVAL 90 DAY), MONTH)
   GROUP BY a.lineage_id, a.ancestor_unique_id
 ), placed AS (
   SELECT
@@ -44,7 +43,7 @@ WITH checks AS (
   LEFT JOIN checked AS c
     ON c.project = COALESCE(s.project_name, '') AND c.environment = s.environment AND c.unique_id = n.unique_id
   LEFT JOIN resting AS r ON r.lineage_id = s.lineage_id AND r.ancestor_unique_id = n.unique_id
-  WHERE n.resource_type = 'source' AND n.manifest_month >= DATE_TRUNC(DATE_SUB(DATE({now}), INTERVAL 90 DAY), MONTH)
+  WHERE n.resource_type = 'source'
 )
 SELECT
   p.project_name, p.environment, p.unique_id, p.source_name, p.name,

@@ -33,25 +33,27 @@ class Engine(Protocol):
 
 @dataclass
 class StoreEngine:
-    """A store of ours; a new one for each set of loads, of which the last is kept."""
+    """A store of ours; a new one for each order of loads."""
 
     new_store: Callable[[], Store]
     reorders: bool = False
-    """Whether each question is also asked of the loads in another order."""
-    _last: tuple[tuple[str, ...], Store] | None = None
+    """Whether each question is also asked of the loads in another order; each store is then a store of its own."""
+    _stores: dict[tuple[str, ...], Store] = field(default_factory=dict)
 
     def ask(self, loads: Sequence[Load], sql: str, now: datetime | None) -> list[dict[str, Any]]:
         """Commit the loads where these were not yet, and ask."""
         ids = tuple(load.load_id for load in loads)
-        if self._last is None or self._last[0] != ids:
+        if ids not in self._stores:
+            if not self.reorders:
+                self._stores.clear()
             store = self.new_store()
             # each time as new attempts: a load's jobs have ids made of its own, which BigQuery never forgets
             attempts = [replace(load, load_id=str(uuid7())) for load in loads]
             commit(store, attempts)
-            self._last = (ids, store)
+            self._stores[ids] = store
         question = as_of(sql) if now else sql
         parameters = {"now": now} if "@now" in question else None
-        rows: list[dict[str, Any]] = self._last[1].query(question, parameters).to_pylist()
+        rows: list[dict[str, Any]] = self._stores[ids].query(question, parameters).to_pylist()
         return rows
 
 

@@ -117,7 +117,8 @@ def _evidence(incident: Incident) -> str:
         ]
         return ", ".join(filter(None, parts))
     if incident.kind is Kind.TEST_FAILURE:
-        return listing([_test(failure) for failure in incident.failures], "", separator="; ")
+        worst_first = sorted(incident.failures, key=lambda one: (one.outcome != "failure", -(one.failures or 0)))
+        return listing([_test(failure) for failure in worst_first], "", separator="; ")
     if incident.kind is Kind.RUN_INTERRUPTED:
         at = listing([short_name(node) for node in incident.blocked], "")
         how = error_line(incident.failures[0].message)

@@ -241,13 +241,14 @@ class Demo:
 
     def _next_commands(self) -> tuple[str, ...]:
         folder = self.bin.relative_to(ROOT) if self.bin.is_relative_to(ROOT) else self.bin
-        columns = "dag_run_id,outcome,duration_seconds,nodes_ok,nodes_failure,tests_failed,exposures_affected"
+        causes = "name,kind,severity,state,opened_at,closed_at"
+        runs = "dag_run_id,outcome,duration_seconds,nodes_ok,nodes_failure,tests_failed,exposures_affected"
         return (
             f"{folder}/dbt-observe status --store {STORE} --format json",
             f"{folder}/dbt-observe validate {TARGET}",
             f"less {LOGS / f'morning-{raw_data.BROKEN_MORNING}-run.txt'}",
-            f"{folder}/dbt-observe query pipeline_runs --store {STORE} --columns {columns}",
-            f"{folder}/dbt-observe query incidents --store {STORE} --columns name,kind,severity,state,opened_at,closed_at",
+            f"{folder}/dbt-observe query pipeline_runs --store {STORE} --columns {runs}",
+            f"{folder}/dbt-observe query incidents --store {STORE} --columns {causes}",
         )
 
     def _say(self, what: Text | Table | str = "") -> None:

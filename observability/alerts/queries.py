@@ -15,25 +15,8 @@ ORDER BY i.project_name, i.environment, i.started_at
 """
 """Each step as it last was, and when it last ended well."""
 
-INCIDENTS = """
-SELECT i.*, n.nodes
-FROM {main}.incidents AS i
-LEFT JOIN (
-  SELECT n.incident_id, ARRAY_AGG(STRUCT(
-    n.role AS role, n.is_open AS is_open, n.unique_id AS unique_id, n.name AS name, n.resource_type AS resource_type,
-    n.status AS status, n.outcome AS outcome, n.message AS message, n.failures AS failures,
-    n.first_bad_at AS first_bad_at, n.last_bad_at AS last_bad_at, n.test_name AS test_name,
-    n.column_name AS column_name, n.original_file_path AS original_file_path, n.age_seconds AS age_seconds,
-    n.warn_after_seconds AS warn_after_seconds, n.error_after_seconds AS error_after_seconds, n.bases AS bases)
-    ORDER BY n.unique_id) AS nodes
-  FROM {main}.incident_nodes AS n
-  WHERE n.is_latest AND (n.is_open OR n.role = 'failed')
-  GROUP BY n.incident_id
-) AS n ON n.incident_id = i.incident_id
-WHERE i.state IN ('open', 'fixed')
-ORDER BY i.incident_id
-"""
-"""The incidents that are not over, each with what failed in it and what waits for it. Parameter: `@now`."""
+INCIDENTS = "SELECT i.* FROM {main}.incidents AS i WHERE i.state IN ('open', 'fixed') ORDER BY i.incident_id"
+"""The incidents that are not over, each with its nodes. Parameter: `@now`."""
 
 STATES = """
 SELECT c.project_name, c.environment, c.manifest_id, c.lineage_id, DATE_TRUNC(DATE(c.started_at), MONTH) AS month

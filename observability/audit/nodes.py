@@ -55,7 +55,9 @@ class Project:
     @cached_property
     def lineage_id(self) -> str:
         """Names the exposures' lineage: a change of SQL alone leaves it as it is."""
-        return sha256(msgspec.json.encode(self.ancestors)).hexdigest()[:32]
+        digest = sha256(f"{ROW_VERSION} {self.month:%Y-%m}\n".encode())
+        digest.update(msgspec.json.encode(self.ancestors))
+        return digest.hexdigest()[:32]
 
 
 def build_project(manifest: Manifest, seen_on: date) -> Project:

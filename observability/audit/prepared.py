@@ -51,10 +51,15 @@ class PreparedLoad:
     def _said(self, column: str) -> Any:
         return self.tables[COMMIT].column(column)[0].as_py()
 
+    def without(self, known: Collection[str]) -> "PreparedLoad":
+        """The same, but for the project states that the store has already."""
+        left_out = {table for table, state in self.states.items() if state in known}
+        return PreparedLoad({name: table for name, table in self.tables.items() if name not in left_out})
+
     def to_write(self, known: Collection[str]) -> tuple[dict[str, "pa.Table"], dict[str, int]]:
         """The tables to write, the committing one last, and their rows; without the states that are known by now."""
-        left_out = {table for table, state in self.states.items() if state in known}
-        tables = {name: self.tables[name] for name in WRITTEN if name in self.tables and name not in left_out}
+        kept = self.without(known).tables
+        tables = {name: kept[name] for name in WRITTEN if name in kept}
         counts = {name: tables[name].num_rows if name in tables else 0 for name in WRITTEN}
         return {**tables, COMMIT: _with_value(self.tables[COMMIT], "row_counts", _json(counts))}, counts
 

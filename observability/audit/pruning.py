@@ -10,14 +10,17 @@ ORPHAN_AGE = timedelta(hours=48)
 """Twice as old as a load may be when it is committed: rows of this age without a commit never get one."""
 
 OPEN_NODES = """
-SELECT unique_id, MIN(DATE(i.opened_at)) AS opened_on
+SELECT unique_id, CAST(DATE_SUB(MIN(DATE(i.opened_at)), INTERVAL 2 DAY) AS DATE) AS opened_on
 FROM {main}.incidents AS i
 CROSS JOIN UNNEST(i.failed_nodes) AS unique_id
 WHERE i.state IN ('open', 'fixed')
 GROUP BY unique_id
 ORDER BY unique_id
 """
-"""What incidents that are not over rest on: the rows that tell since when are kept."""
+"""What incidents that are not over rest on: the rows that tell since when are kept.
+
+Rows lie at the day on which their step began, which may be earlier than that on which a node of it failed.
+"""
 
 _ORPHAN = "(t.loaded_at < @orphans AND t.load_id NOT IN (SELECT i.load_id FROM {raw}.invocations AS i))"
 _OLD_FACT = "(t.run_date < @cutoff AND NOT (t.run_date >= @opened AND t.unique_id IN UNNEST(@open_nodes)))"
@@ -45,11 +48,8 @@ def _old_state(state: str) -> str:
 
 
 PRUNED: dict[str, str] = {
-    "run_results": f"{_OLD_FACT} OR {_ORPHAN}",
-    "source_freshness": f"{_OLD_FACT} OR {_ORPHAN}",
-    "nodes": f"{_old_state('manifest_id')} OR {_ORPHAN}",
-    "exposure_ancestors": f"{_old_state('lineage_id')} OR {_ORPHAN}",
-    # last: whether a row was committed is asked of it. One that stored a project state stays while that is named
+    # first: what is left when it stops half-way is then seen by nobody, and goes the next time. One that stored a
+    # project state stays while that is named
     "invocations": (
         f"t.load_id NOT IN ({_KEPT})"
         " AND NOT (CAST(JSON_VALUE(t.row_counts, '$.nodes') AS INT64) > 0"
@@ -57,6 +57,10 @@ PRUNED: dict[str, str] = {
         " AND NOT (CAST(JSON_VALUE(t.row_counts, '$.exposure_ancestors') AS INT64) > 0"
         f" AND COALESCE(t.lineage_id, '') IN ({_named('lineage_id')}))"
     ),
+    "run_results": f"{_OLD_FACT} OR {_ORPHAN}",
+    "source_freshness": f"{_OLD_FACT} OR {_ORPHAN}",
+    "nodes": f"{_old_state('manifest_id')} OR {_ORPHAN}",
+    "exposure_ancestors": f"{_old_state('lineage_id')} OR {_ORPHAN}",
 }
 """Which rows of each table may go, in the order in which they are to be removed."""
 

@@ -161,7 +161,7 @@ class LineageColumns(LoadColumns, frozen=True, kw_only=True):
     """The lineage that a pair is a part of."""
 
     lineage_id: Annotated[str, "Names the lineage: a hash over all its pairs."]
-    lineage_month: Annotated[date, "First day of the month in which this lineage was first seen."]
+    lineage_month: Annotated[date, "First day of the month in which this lineage was seen."]
 
 
 @table(

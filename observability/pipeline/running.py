@@ -57,10 +57,11 @@ def run(
 
 def _load_attempt(folder: Path, settings: Settings, *, alertable: bool) -> list[str]:
     report = ingest([folder], settings, alertable=alertable)
-    if report.errors:
+    if not report.loads:
         raise report.errors[0]
     (load,) = report.loads
-    told = [f"{load.command or 'dbt'}: {load.outcome}; {_counted(load.rows)} stored in {settings.store}"]
+    told = [str(error) for error in report.errors]  # of this step or of what was kept aside before
+    told += [f"{load.command or 'dbt'}: {load.outcome}; {_counted(load.rows)} stored in {settings.store}"]
     told += [f"warning: {warning}" for warning in load.warnings]
     (folder / _LOADED).touch()
     _prune(settings.artifacts_dir, settings.artifacts_kept)

@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 from uuid_utils import uuid7
 
 from observability.audit.prepared import COMMIT, WRITTEN, PreparedLoad
-from observability.errors import ObserveError, StoreError
+from observability.errors import ObserveError, StoreError, StoreUnavailable
 from observability.stores.base import Committed, Store
 
 _SUFFIX = ".arrow"
@@ -33,7 +33,7 @@ class Spool:
     @property
     def folder(self) -> Path:
         """Where this store's loads are kept."""
-        return self.directory / quote(self.store_url, safe="")
+        return self.directory / quote(self.store_url.partition("?")[0], safe="")
 
     def keep(self, load: PreparedLoad) -> Path:
         """Keep a load aside. Raises StoreError where there is no room for it."""
@@ -66,24 +66,37 @@ class Spool:
     def replay(self, store: Store) -> Iterator[Committed | ObserveError]:
         """Store what is kept aside, one after the other, and remove it; gives what became of each.
 
-        A load that cannot be read is told and stays. Raises StoreUnavailable where the store still does not answer.
-        Nothing is done while another process replays.
+        A load that cannot be read, or that the store refuses, is told and stays. Raises StoreUnavailable where the
+        store still does not answer. Nothing is done while another process replays.
         """
         if not self.kept():
             return
         try:
             with FileLock(self.folder / "lock", timeout=0):
                 for path in self.kept():
-                    load = _read(path)
-                    if isinstance(load, PreparedLoad):
-                        # a new attempt: the old one may be half in, and too old to be committed
-                        (committed,) = store.append([load.renewed(str(uuid7()), datetime.now(UTC))])
+                    outcome = _replay(path, store)
+                    if isinstance(outcome, Committed):
                         shutil.rmtree(path)
-                        yield committed
-                    else:
-                        yield load
+                    yield outcome
         except Timeout:
             return
+
+
+def _replay(path: Path, store: Store) -> Committed | ObserveError:
+    load = _read(path)
+    if not isinstance(load, PreparedLoad):
+        return load
+    try:
+        # when it was kept aside, nobody could say what the store has
+        states = load.states
+        known = store.known_states([states.get("nodes", "")], [states.get("exposure_ancestors", "")]) if states else ()
+        # a new attempt: the old one may be half in, and too old to be committed
+        (committed,) = store.append([load.without(known).renewed(str(uuid7()), datetime.now(UTC))])
+    except StoreUnavailable:
+        raise
+    except StoreError as error:
+        return error
+    return committed
 
 
 def _read(path: Path) -> PreparedLoad | ObserveError:

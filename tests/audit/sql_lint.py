@@ -4,7 +4,8 @@ Each rule was measured on DuckDB (through sqlglot) against the GoogleSQL analyze
 promise that the same facts give the same answer whatever the order in which they were loaded.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 
 import sqlglot
 from sqlglot import exp
@@ -59,6 +60,35 @@ def unbounded(sql: str, column: str = "run_date", tables: tuple[str, ...] = ("ru
         for table in tree.find_all(exp.Table)
         if table.db == "raw" and table.name in tables
     )
+
+
+def table_reads(sql: str, views: Mapping[str, str]) -> int:
+    """How many tables a query reads once every view and every WITH stands where it is named, as BigQuery plans it."""
+    tree = sqlglot.parse_one(sql, read="bigquery")
+    steps = {cte.alias: cte.this for cte in tree.find_all(exp.CTE)}
+
+    @cache
+    def reads(step: str | None) -> int:
+        node = steps[step] if step else tree
+        count = 0
+        for table in node.find_all(exp.Table):
+            if next(_named_steps(table, node), None) is None:
+                count += 1 if table.db == "raw" else _of_view(table) if table.db == "main" else reads(table.name)
+        return count
+
+    def _of_view(table: exp.Table) -> int:
+        return table_reads(views[table.name], views)
+
+    return reads(None)
+
+
+def _named_steps(table: exp.Expr, within: exp.Expr) -> Iterator[exp.CTE]:
+    """The steps of WITH that a table lies in, within a node."""
+    node = table.parent
+    while node is not None and node is not within:
+        if isinstance(node, exp.CTE):
+            yield node
+        node = node.parent
 
 
 def _is_bounded(table: exp.Table, column: str) -> bool:

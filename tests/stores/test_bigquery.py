@@ -16,7 +16,7 @@ from emulator import PROJECT, Emulator
 from factories import result, run_results, write_step
 from faulty import Requests, faulty_client, passing, status
 from google.api_core import exceptions as api
-from google.auth.exceptions import DefaultCredentialsError
+from google.auth.exceptions import DefaultCredentialsError, RefreshError
 from google.cloud import bigquery
 from recorded import load
 from shop import A, B, C, passed, shop
@@ -176,7 +176,8 @@ def test_the_ddl_names_every_table_and_view_with_all_their_columns() -> None:
     assert ddl.count("CREATE TABLE IF NOT EXISTS `shop-prod.audit_raw.") == len(TABLES)
     assert ddl.count("CREATE OR REPLACE VIEW `shop-prod.audit.") == len(views())
     assert "PARTITION BY DATE_TRUNC(manifest_month, MONTH)\nCLUSTER BY manifest_id, resource_type, unique_id" in ddl
-    assert "files ARRAY<STRUCT<name STRING, uri STRING, sha256 STRING, bytes INT64, used BOOL>> OPTIONS" in ddl
+    fields = ("name STRING", "uri STRING", "sha256 STRING", "bytes INT64", "used BOOL")
+    assert f"files ARRAY<STRUCT<{', '.join(f'{field} NOT NULL' for field in fields)}>> OPTIONS" in ddl
     assert "FROM `shop-prod`.`audit_raw`.run_results AS f" in ddl
 
 
@@ -291,7 +292,7 @@ def test_a_request_that_fails_for_a_while_is_repeated_and_loads_once(
             return fault(send) if len(made) in {at, at + 1} else send()
 
         failing, _ = faulty_client(bigquery_emulator, fail)
-        commit(replace(store, client=failing, timeout_seconds=8), [replace(one, load_id=str(uuid7()))])
+        commit(replace(store, client=failing, timeout_seconds=20), [replace(one, load_id=str(uuid7()))])
         assert seen(store) == seen(store, "raw") == ROWS, f"from request {at} on"
 
 
@@ -379,6 +380,7 @@ def test_an_outage_loses_nothing(
         "run_results": 2,
         "source_freshness": 0,
     }
+    assert seen(bigquery_store, "raw")["nodes"] == 9, "both were kept aside with their project's state"
     assert replay(settings).stored == 0
     assert [load.status for load in ingest(steps(tmp_path, "a", "b"), settings).loads] == ["unchanged", "unchanged"]
 
@@ -407,6 +409,30 @@ def test_a_load_that_was_kept_aside_and_damaged_is_told_and_keeps_no_other(
     assert "a load that was kept aside cannot be read" in done.errors[0].what
 
 
+def test_a_load_that_the_store_refuses_is_told_and_keeps_no_other(
+    settings: Settings,
+    bigquery_store: BigQueryStore,
+    outage: Callable[[bool], None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    outage(True)
+    ingest(steps(tmp_path, "a", "b"), settings)
+    outage(False)
+    append, refused = BigQueryStore.append, iter([StoreError("no", where="here", next_step="none")])
+
+    def once(store: BigQueryStore, loads: Any) -> Any:
+        if error := next(refused, None):
+            raise error
+        return append(store, loads)
+
+    monkeypatch.setattr(BigQueryStore, "append", once)
+    report = ingest(steps(tmp_path, "c"), settings)
+    assert ([load.status for load in report.loads], [error.what for error in report.errors]) == (["loaded"], ["no"])
+    assert replay(settings).stored == 1
+    assert seen(bigquery_store)["invocations"] == 3
+
+
 @pytest.mark.parametrize(
     ("error", "kind", "said"),
     [
@@ -429,6 +455,10 @@ def test_a_load_that_was_kept_aside_and_damaged_is_told_and_keeps_no_other(
         (api.RetryError("timeout", cause=api.Forbidden("bigquery.tables.getData denied")), StoreError, "getData"),
         (requests.exceptions.ConnectionError("refused"), StoreUnavailable, "BigQuery does not answer: refused"),
         (api.PreconditionFailed("etag"), StoreError, "BigQuery refuses: "),
+        (api.BadRequest("try again", errors=[{"reason": "jobBackendError"}]), StoreUnavailable, "does not answer"),
+        (RefreshError("no metadata server", retryable=True), StoreUnavailable, "does not answer"),
+        (RefreshError("invalid_grant"), StoreError, "does not know who is asking"),
+        (api.Forbidden("The API requires a quota project, which is not set"), StoreError, "BigQuery forbids it"),
     ],
 )
 def test_faults_of_bigquerys_are_put_into_our_words(error: Exception, kind: type[StoreError], said: str) -> None:

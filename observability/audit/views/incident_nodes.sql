@@ -126,28 +126,34 @@ WITH scoped AS (
   WHERE p.outcome <> 'skipped' AND NOT p.is_cut_off
 ), ancestries AS (
   -- the arrays stay behind: with them, every ancestor would carry all the others
-  SELECT f.invocation_id, f.unique_id, f.pipeline_run, f.project, f.environment, f.kind, f.bad_at, ancestor
+  SELECT f.invocation_id, f.unique_id, f.pipeline_run, f.project, f.environment, f.kind, f.bad_at, ancestor,
+    ancestor IN UNNEST(f.parents) AS is_parent
   FROM failing AS f
   CROSS JOIN UNNEST(f.ancestors) AS ancestor
+), causes AS (
+  -- what is found in what is below: of a test, in what is below all that it tests. A stale source explains nothing.
+  SELECT c.invocation_id, c.unique_id, c.pipeline_run, c.project, c.environment, c.kind, c.bad_at, c.ended_at, base,
+    IF(c.kind = 'test_failure', (SELECT COUNT(DISTINCT parent) FROM UNNEST(c.parents) AS parent), 1) AS bases
+  FROM failing AS c
+  CROSS JOIN UNNEST(IF(c.kind = 'test_failure', c.parents, [c.unique_id])) AS base
+  WHERE c.outcome = 'failure' AND c.resource_type <> 'source' AND c.is_first_of_its_step
 ), explained AS (
   -- the causes in earlier steps of the same pipeline run that were not well again yet: what was not built explains what
-  -- fails below it, and a failed test what the tests further down find. A stale source explains nothing by itself.
+  -- fails below it, and a failed test what the tests further down find
   SELECT a.invocation_id, a.unique_id, c.invocation_id AS cause_invocation_id, c.unique_id AS cause,
-    c.kind AS cause_kind, c.bad_at AS cause_bad_at, c.parents AS cause_parents
+    c.kind AS cause_kind, c.bad_at AS cause_bad_at
   FROM ancestries AS a
-  JOIN failing AS c
+  JOIN causes AS c
     ON c.pipeline_run = a.pipeline_run AND c.project = a.project AND c.environment = a.environment
-    AND a.ancestor = IF(c.kind = 'test_failure', c.parents[SAFE_OFFSET(0)], c.unique_id)
-  WHERE c.invocation_id <> a.invocation_id AND c.outcome = 'failure' AND c.resource_type <> 'source'
-    AND c.is_first_of_its_step AND c.bad_at <= a.bad_at AND (c.ended_at IS NULL OR c.ended_at > a.bad_at)
-    AND (c.kind <> 'test_failure' OR a.kind = 'test_failure')
+    AND c.base = a.ancestor
+  WHERE c.invocation_id <> a.invocation_id AND c.bad_at <= a.bad_at AND (c.ended_at IS NULL OR c.ended_at > a.bad_at)
+    AND (c.kind <> 'test_failure' OR (a.kind = 'test_failure' AND NOT a.is_parent))
+  GROUP BY a.invocation_id, a.unique_id, c.invocation_id, c.unique_id, c.kind, c.bad_at, c.bases
+  HAVING COUNT(DISTINCT c.base) = c.bases
 ), folds AS (
   SELECT e.invocation_id, e.unique_id, e.cause_invocation_id, e.cause, e.cause_kind = 'node_error' AS is_unbuilt
   FROM explained AS e
-  JOIN failing AS f ON f.invocation_id = e.invocation_id AND f.unique_id = e.unique_id
-  WHERE e.cause_kind <> 'test_failure' OR NOT EXISTS (
-    SELECT 1 FROM UNNEST(e.cause_parents) AS parent
-    WHERE parent NOT IN UNNEST(f.ancestors) OR parent IN UNNEST(f.parents))
+  WHERE TRUE
   QUALIFY ROW_NUMBER() OVER (
     PARTITION BY e.invocation_id, e.unique_id
     ORDER BY IF(e.cause_kind = 'test_failure', 1, 0), e.cause_bad_at, e.cause, e.cause_invocation_id) = 1
@@ -233,15 +239,19 @@ WITH scoped AS (
   -- what was skipped, or fails too, because of something in its own step; what an interrupted step was at; and what a
   -- cause in an earlier step explains, with all that hangs on it. What was not built explains more than a failed test.
   SELECT h.unique_id, h.outcome, h.bad_at, h.project, h.environment,
-    COALESCE(e.cause_invocation_id, o.cause_invocation_id, h.invocation_id) AS cause_invocation_id,
-    COALESCE(e.cause, o.cause, h.cause) AS cause
+    COALESCE(o.cause_invocation_id, h.invocation_id) AS cause_invocation_id, COALESCE(o.cause, h.cause) AS cause
   FROM (
-    SELECT p.unique_id, p.outcome, p.bad_at, p.project, p.environment, p.invocation_id, cause
+    SELECT p.unique_id, p.outcome, p.bad_at, p.project, p.environment, p.invocation_id, cause, explained
     FROM placed AS p
     CROSS JOIN UNNEST(IF(p.is_cut_off, [p.step], p.causes)) AS cause
+    CROSS JOIN UNNEST([p.unique_id, cause]) AS explained
   ) AS h
-  LEFT JOIN folds AS o ON o.invocation_id = h.invocation_id AND o.unique_id = h.cause
-  LEFT JOIN folds AS e ON e.invocation_id = h.invocation_id AND e.unique_id = h.unique_id AND e.is_unbuilt
+  LEFT JOIN folds AS o
+    ON o.invocation_id = h.invocation_id AND o.unique_id = h.explained AND (h.explained = h.cause OR o.is_unbuilt)
+  WHERE TRUE
+  QUALIFY ROW_NUMBER() OVER (
+    PARTITION BY h.invocation_id, h.unique_id, h.cause
+    ORDER BY IF(o.unique_id IS NULL, 2, IF(h.explained = h.unique_id AND o.is_unbuilt, 0, 1))) = 1
 ), held_nodes AS (
   SELECT m.incident_key, m.episode, m.is_latest, m.opened_at, m.bad_runs, m.is_alertable, m.subject, h.project,
     h.environment, h.unique_id, MIN(h.bad_at) AS first_held_at, MAX(h.bad_at) AS last_held_at,

@@ -9,7 +9,7 @@ from google.api_core import exceptions as api
 from google.api_core.retry import Retry
 from google.auth import exceptions as auth
 
-from observability.errors import QueryError, StoreError, StoreSchemaError, StoreUnavailable
+from observability.errors import QueryError, StoreBusy, StoreError, StoreSchemaError, StoreUnavailable
 
 _PERMISSION = re.compile(r"\b(bigquery\.[a-zA-Z]+\.[a-zA-Z]+)\b")
 _ROLES = {
@@ -34,20 +34,40 @@ _TRANSIENT = (
     auth.TransportError,
 )
 TRANSIENT_REASONS = frozenset(
-    {"backendError", "internalError", "rateLimitExceeded", "jobBackendError", "jobInternalError"}
+    {
+        "backendError",
+        "internalError",
+        "rateLimitExceeded",
+        "jobBackendError",
+        "jobInternalError",
+        "jobRateLimitExceeded",
+        "stopped",
+        "tableUnavailable",
+        "timeout",
+    }
 )
 """Why a job fails that may well succeed the next time."""
 
 
+JOB_SECONDS = 900.0
+"""How long a job may take from its start to its end."""
 NO_RETRY = Retry(predicate=lambda _: False)
 """For requests within something that is itself repeated."""
 
 
 def is_transient(error: BaseException) -> bool:
     """Whether the same request may well succeed a little later."""
-    if isinstance(error, api.Forbidden):
-        return any(detail.get("reason") == "rateLimitExceeded" for detail in error.errors or ())
-    return isinstance(error, _TRANSIENT)
+    if isinstance(error, _TRANSIENT):
+        return True
+    if isinstance(error, auth.GoogleAuthError):
+        # a metadata server that is not there yet
+        return bool(getattr(error, "retryable", False)) or any(isinstance(one, _TRANSIENT) for one in error.args)
+    return bool(_reasons(error) & TRANSIENT_REASONS)
+
+
+def _reasons(error: BaseException) -> set[str]:
+    """What BigQuery calls it: rateLimitExceeded, quotaExceeded, …"""
+    return {str(detail.get("reason")) for detail in getattr(error, "errors", None) or () if isinstance(detail, dict)}
 
 
 def bounded_retry(seconds: float) -> Retry:
@@ -69,9 +89,7 @@ def to_ours(error: Exception, where: str) -> StoreError:
     if isinstance(error, api.RetryError):
         cause = error.cause
         return to_ours(cause, where) if isinstance(cause, Exception) else _unavailable(error, where)
-    if isinstance(error, auth.DefaultCredentialsError | auth.RefreshError) and not isinstance(
-        error, auth.TransportError
-    ):
+    if isinstance(error, auth.DefaultCredentialsError | auth.RefreshError) and not is_transient(error):
         return StoreError(
             f"Google Cloud does not know who is asking: {_line(error)}",
             where=where,
@@ -97,14 +115,14 @@ def _unavailable(error: Exception, where: str) -> StoreError:
 
 def _forbidden(error: Exception, where: str) -> StoreError:
     text = _line(error)
-    if "quota" in text.lower():
+    if "quotaExceeded" in _reasons(error) or "quota exceeded" in text.lower():
         return StoreUnavailable(
             f"a BigQuery quota is used up: {text}",
             where=where,
             next_step="wait until it is renewed, or ask for more; what was to be stored is kept aside meanwhile",
         )
     named = _PERMISSION.search(text)
-    permission = named[1] if named else None
+    permission = named[1] if named else "bigquery.tables.getData" if "permission to query table" in text else None
     role = _ROLES.get(permission or "", "the roles that docs/bigquery.md lists for this use")
     return StoreError(
         f"the permission {permission} is missing" if permission else f"BigQuery forbids it: {text}",
@@ -129,6 +147,10 @@ def _bad_request(error: Exception, where: str) -> StoreError:
             f"the tables are not as this version writes them: {text}",
             where=where,
             next_step="bring them up to date with `dbt-observe init`",
+        )
+    if "Could not serialize access" in text or "concurrent update" in text:
+        return StoreBusy(
+            f"another command changes the same table: {text}", where=where, next_step="try again when it is done"
         )
     return QueryError(
         f"the store does not understand the query: {text}",

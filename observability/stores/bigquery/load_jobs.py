@@ -1,5 +1,7 @@
 """One Parquet load job a table, by an id of its own, until it has certainly loaded its rows once."""
 
+import random
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
@@ -8,9 +10,10 @@ from typing import TYPE_CHECKING, cast
 from google.api_core import exceptions as api
 from google.cloud import bigquery
 
+from observability.audit.prepared import COMMIT
 from observability.audit.schema import TABLES
 from observability.errors import StoreUnavailable
-from observability.stores.bigquery.faults import NO_RETRY, TRANSIENT_REASONS, bounded_retry, is_transient
+from observability.stores.bigquery.faults import JOB_SECONDS, NO_RETRY, TRANSIENT_REASONS, bounded_retry, is_transient
 from observability.stores.bigquery.schema import schema_fields
 
 if TYPE_CHECKING:
@@ -34,7 +37,7 @@ class LoadJobs:
     location: str | None
     labels: Mapping[str, str]
     seconds: float
-    """How long one request is repeated, and how long a job may take."""
+    """How long one request is repeated."""
 
     def load(self, table: str, rows: "pa.Table", job_prefix: str) -> None:
         """Append rows to a table, once. Raises StoreUnavailable where it cannot be known that they are in."""
@@ -45,10 +48,13 @@ class LoadJobs:
             job, is_found = self._finished(f"{job_prefix}_{table}_{attempt}", destination, data)
             if job.error_result is None and not (is_found and self._is_strange(job, destination, rows.num_rows)):
                 return
-            reason = (job.error_result or {}).get("reason")
-            last = (job.error_result or {}).get("message") or "a job of this id loaded something else"
-            if job.error_result is not None and not is_found and reason not in TRANSIENT_REASONS:
-                raise _REASONS.get(reason or "", api.BadRequest)(last)
+            failure = job.error_result or {}
+            reason = failure.get("reason")
+            last = failure.get("message") or "a job of this id loaded something else"
+            if failure and not is_found:
+                if reason not in TRANSIENT_REASONS:
+                    raise _REASONS.get(reason or "", api.BadRequest)(last, errors=[failure])
+                time.sleep(random.uniform(0.5, 1.0) * min(2.0**attempt, 20.0, self.seconds / 8))  # noqa: S311 - no secret
         raise StoreUnavailable(
             f"{_MOST_ATTEMPTS} load jobs failed, the last because: {last}",
             where=str(destination),
@@ -73,19 +79,26 @@ class LoadJobs:
                     timeout=self.seconds,
                 )
             except api.Conflict:
-                found = self.client.get_job(job_id, location=self.location, retry=NO_RETRY, timeout=self.seconds)
+                found = self.client.get_job(job_id, location=self._where(), retry=NO_RETRY, timeout=self.seconds)
                 return cast("bigquery.LoadJob", found), True
             return made, False
 
         job, is_found = retry(start)()
         try:
-            job.result(retry=retry, timeout=self.seconds)
+            job.result(retry=retry, timeout=JOB_SECONDS)
         except api.GoogleAPICallError as error:
             if job.error_result is None or is_transient(error):
                 retry(job.reload)(retry=NO_RETRY, timeout=self.seconds)
             if job.state != "DONE":
                 raise
         return job, is_found
+
+    def _where(self) -> str | None:
+        """Where the dataset is: without its location, a job is looked for in the US and the EU only."""
+        if self.location:
+            return self.location
+        found = self.client.get_table(self.dataset.table(COMMIT), retry=NO_RETRY, timeout=self.seconds)
+        return cast("str | None", found.location)
 
     def _config(self, table: str) -> bigquery.LoadJobConfig:
         config = bigquery.LoadJobConfig(

@@ -5,14 +5,16 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import TypedDict
 
 from google.api_core import exceptions as api
-from google.api_core.retry import Retry
+from google.api_core.retry import Retry, if_exception_type
 from google.cloud import bigquery
 
 from observability.audit.schema import TABLES, Column, ColumnType, Table
 from observability.audit.views import View, views
 from observability.errors import StoreSchemaError
+from observability.stores.bigquery.faults import bounded_retry
 
 SCHEMA_VERSION = 1
 """Raised whenever tables or views change."""
@@ -95,7 +97,7 @@ class Layout:
 
     def _table_ddl(self, table: Table) -> str:
         columns = ",\n".join(
-            f"  {column.name} {column.googlesql_type}{'' if column.nullable or column.repeated else ' NOT NULL'}"
+            f"  {column.name} {_type_ddl(column)}{_not_null(column)}"
             f" OPTIONS (description = {_text(column.description)})"
             for column in table.columns
         )
@@ -120,12 +122,26 @@ class Layout:
         )
 
 
+if_changed_meanwhile = Retry(predicate=if_exception_type(api.PreconditionFailed), initial=0.5, timeout=10.0)
+"""Does a change anew, which begins by looking at what there is, where another `init` was quicker."""
+
+
+class _Patience(TypedDict):
+    retry: Retry
+    timeout: float
+
+
 @dataclass(frozen=True)
 class Datasets(Layout):
     """The same as BigQuery has them, and what is to be done about the difference."""
 
     client: bigquery.Client
-    retry: Retry
+    timeout_seconds: float
+    """How long one request may take, and how long it is repeated."""
+
+    @property
+    def _patience(self) -> "_Patience":
+        return {"retry": bounded_retry(self.timeout_seconds), "timeout": self.timeout_seconds}
 
     def plan(self) -> Iterator[Change]:
         """What is missing or out of date, in the order in which it is to be done; each is looked at in its turn.
@@ -134,9 +150,11 @@ class Datasets(Layout):
         """
         main, raw = self._find_dataset(self.main), self._find_dataset(self.raw)
         is_newer = raw is not None and self._version(raw) > SCHEMA_VERSION
+        location = next((found.location for found in (main, raw) if found), None)
         for found, reference in ((main, self.main), (raw, self.raw)):
             if found is None:
-                yield Change(f"create dataset {reference.dataset_id}", partial(self._create_dataset, reference))
+                create = partial(self._create_dataset, reference, location)
+                yield Change(f"create dataset {reference.dataset_id}", create)
         for table in TABLES.values():
             yield from self._plan_table(table)
         if is_newer:
@@ -150,7 +168,7 @@ class Datasets(Layout):
 
     def _find_dataset(self, reference: bigquery.DatasetReference) -> bigquery.Dataset | None:
         try:
-            found = self.client.get_dataset(reference, retry=self.retry)
+            found = self.client.get_dataset(reference, **self._patience)
         except api.NotFound:
             return None
         if self.location and found.location and found.location.lower() != self.location.lower():
@@ -168,12 +186,12 @@ class Datasets(Layout):
             )
         return found
 
-    def _create_dataset(self, reference: bigquery.DatasetReference) -> None:
+    def _create_dataset(self, reference: bigquery.DatasetReference, location: str | None) -> None:
         made = bigquery.Dataset(reference)
-        made.location = self.location or self.client.location or "US"
+        made.location = self.location or location or self.client.location or "US"
         made.description = _ABOUT["raw" if reference == self.raw else "main"]
         made.labels = dict(LABELS)
-        self.client.create_dataset(made, exists_ok=True, retry=self.retry)
+        self.client.create_dataset(made, exists_ok=True, **self._patience)
 
     @staticmethod
     def _version(dataset: bigquery.Dataset) -> int:
@@ -181,9 +199,9 @@ class Datasets(Layout):
         return int(label) if label.isdecimal() else 0
 
     def _mark(self) -> None:
-        found = self.client.get_dataset(self.raw, retry=self.retry)
+        found = self.client.get_dataset(self.raw, **self._patience)
         found.labels = {**found.labels, **LABELS, _VERSION_LABEL: str(SCHEMA_VERSION)}
-        self.client.update_dataset(found, ["labels"], retry=self.retry)
+        self.client.update_dataset(found, ["labels"], **self._patience)
 
     def _entry(self) -> bigquery.AccessEntry:
         return bigquery.AccessEntry.from_api_repr(
@@ -196,13 +214,15 @@ class Datasets(Layout):
         return wanted in entries
 
     def _authorize(self) -> None:
-        found = self.client.get_dataset(self.raw, retry=self.retry)
+        found = self.client.get_dataset(self.raw, **self._patience)
+        if self._may_read(found):
+            return
         found.access_entries = [*found.access_entries, self._entry()]
-        self.client.update_dataset(found, ["access_entries"], retry=self.retry)
+        self.client.update_dataset(found, ["access_entries"], **self._patience)
 
     def _find_table(self, reference: bigquery.TableReference) -> bigquery.Table | None:
         try:
-            return self.client.get_table(reference, retry=self.retry)
+            return self.client.get_table(reference, **self._patience)
         except api.NotFound:
             return None
 
@@ -220,6 +240,12 @@ class Datasets(Layout):
                     where=str(reference),
                     next_step="only columns can be added: move that table away, or use a new dataset",
                 )
+            if field is not None and field.mode == "NULLABLE" and not (column.nullable or column.repeated):
+                raise StoreSchemaError(
+                    f"column {column.name} of {table.name} may be null, and must not",
+                    where=str(reference),
+                    next_step="make the table as `dbt-observe init --print-ddl` says: a load would be refused",
+                )
         missing = [column for column in table.columns if column.name not in known]
         if missing:
             names = ", ".join(column.name for column in missing)
@@ -232,10 +258,10 @@ class Datasets(Layout):
         made.clustering_fields = list(table.cluster)
         if table.partition:
             made.time_partitioning = bigquery.TimePartitioning(type_=_granularity(table), field=table.partition)
-        self.client.create_table(made, exists_ok=True, retry=self.retry)
+        self.client.create_table(made, exists_ok=True, **self._patience)
 
     def _add_columns(self, reference: bigquery.TableReference, columns: Sequence[Column]) -> None:
-        found = self.client.get_table(reference, retry=self.retry)
+        found = self.client.get_table(reference, **self._patience)
         added = [
             bigquery.SchemaField.from_api_repr({**field.to_api_repr(), "mode": "NULLABLE"})
             if field.mode == "REQUIRED"
@@ -243,13 +269,20 @@ class Datasets(Layout):
             for field in schema_fields(columns)
         ]
         found.schema = [*found.schema, *added]
-        self.client.update_table(found, ["schema"], retry=self.retry)
+        self.client.update_table(found, ["schema"], **self._patience)
 
     def _plan_view(self, view: View) -> Iterator[Change]:
         found = self._find_table(self.main.table(view.name))
         if found is None:
             yield Change(f"create view {view.name}", lambda: self._create_view(view))
-        elif found.view_query != self.view_sql(view) or found.description != view.description:
+            return
+        if found.labels.get("application") != LABELS["application"]:
+            raise StoreSchemaError(
+                f"{view.name} in dataset {self.dataset} was not made by dbt-observe",
+                where=str(found.reference),
+                next_step="give the audit store a dataset of its own, or move that away",
+            )
+        if found.view_query != self.view_sql(view) or found.description != view.description:
             yield Change(f"update view {view.name}", lambda: self._update_view(view))
 
     def _create_view(self, view: View) -> None:
@@ -257,13 +290,13 @@ class Datasets(Layout):
         made.view_query = self.view_sql(view)
         made.description = view.description
         made.labels = dict(LABELS)
-        self._describe(self.client.create_table(made, exists_ok=True, retry=self.retry), view)
+        self._describe(self.client.create_table(made, exists_ok=True, **self._patience), view)
 
     def _update_view(self, view: View) -> None:
-        found = self.client.get_table(self.main.table(view.name), retry=self.retry)
+        found = self.client.get_table(self.main.table(view.name), **self._patience)
         found.view_query = self.view_sql(view)
         found.description = view.description
-        self._describe(self.client.update_table(found, ["view_query", "description"], retry=self.retry), view)
+        self._describe(self.client.update_table(found, ["view_query", "description"], **self._patience), view)
 
     def _describe(self, table: bigquery.Table, view: View) -> None:
         """Put the descriptions on a view's columns; BigQuery finds the columns themselves."""
@@ -274,7 +307,19 @@ class Datasets(Layout):
             else field
             for field in table.schema
         ]
-        self.client.update_table(table, ["schema"], retry=self.retry)
+        self.client.update_table(table, ["schema"], **self._patience)
+
+
+def _type_ddl(column: Column) -> str:
+    """A column's type with what a load requires of the fields within it."""
+    if column.type is not ColumnType.STRUCT:
+        return column.googlesql_type
+    fields = ", ".join(f"{field.name} {_type_ddl(field)}{_not_null(field)}" for field in column.fields)
+    return f"ARRAY<STRUCT<{fields}>>" if column.repeated else f"STRUCT<{fields}>"
+
+
+def _not_null(column: Column) -> str:
+    return "" if column.nullable or column.repeated else " NOT NULL"
 
 
 def _granularity(table: Table) -> str:

@@ -6,16 +6,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
+from uuid import uuid4
 
+from google.api_core import exceptions as api
 from google.cloud import bigquery
 
 from observability.audit.prepared import COMMIT, PreparedLoad
 from observability.errors import StoreError
 from observability.stores.base import Committed, StoredLoad
-from observability.stores.bigquery.faults import NO_RETRY, bounded_retry, mapped
+from observability.stores.bigquery.faults import JOB_SECONDS, NO_RETRY, bounded_retry, mapped
 from observability.stores.bigquery.load_jobs import LoadJobs
-from observability.stores.bigquery.schema import LABELS, Datasets, Layout
+from observability.stores.bigquery.schema import LABELS, Datasets, Layout, if_changed_meanwhile
 from observability.version import __version__
 
 if TYPE_CHECKING:
@@ -60,7 +62,7 @@ class BigQueryStore:
     location: str | None = None
     client: bigquery.Client | None = None
     timeout_seconds: float = 60.0
-    """How long one request is repeated while it fails for reasons that pass, and how long a job may take."""
+    """How long one request is repeated while it fails for reasons that pass."""
     dialect: Literal["googlesql", "duckdb"] = "googlesql"
     batch_rows: int = 500_000
     """Rows that are worth one set of load jobs."""
@@ -97,8 +99,7 @@ class BigQueryStore:
 
     @cached_property
     def _datasets(self) -> Datasets:
-        retry = bounded_retry(self.timeout_seconds)
-        return Datasets(self.project, self.dataset, self.location, self._client, retry)
+        return Datasets(self.project, self.dataset, self.location, self._client, self.timeout_seconds)
 
     def plan(self) -> list[str]:
         """What `init` would do."""
@@ -110,7 +111,7 @@ class BigQueryStore:
         done = []
         with mapped(self.url):
             for change in self._datasets.plan():
-                change.apply()
+                if_changed_meanwhile(change.apply)()
                 done.append(change.what)
         return done
 
@@ -191,34 +192,62 @@ class BigQueryStore:
         return self._run(sql, parameters, lambda rows: rows.to_arrow(create_bqstorage_client=False))
 
     def execute(self, sql: str, parameters: Mapping[str, object] | None = None) -> int:
-        """Run a statement that changes rows; how many it changed."""
-        return self._run(sql, parameters, lambda rows: rows.num_dml_affected_rows or 0)
+        """Run a statement that changes rows, once; how many it changed."""
+        job_id = str(uuid4())
+        retry = bounded_retry(self.timeout_seconds)
+
+        def start() -> bigquery.QueryJob:
+            try:
+                return self._client.query(
+                    self._placed(sql),
+                    job_config=self._config(parameters),
+                    job_id=job_id,
+                    location=self.location,
+                    retry=NO_RETRY,
+                    job_retry=None,
+                    timeout=self.timeout_seconds,
+                )
+            except api.Conflict:  # it was begun, and the answer was lost
+                found = self._client.get_job(job_id, location=self.location, timeout=self.timeout_seconds)
+                return cast("bigquery.QueryJob", found)
+
+        with mapped(self.url):
+            job = retry(start)()
+            job.result(retry=retry, job_retry=None, timeout=JOB_SECONDS)
+            return job.num_dml_affected_rows or 0
 
     def _ask(self, sql: str, parameters: Mapping[str, object]) -> list[dict[str, Any]]:
         return self._run(sql, parameters, lambda rows: [dict(row) for row in rows])
 
     def _run(self, sql: str, parameters: Mapping[str, object] | None, read: "Callable[[RowIterator], T]") -> T:
         """Ask and read the answer; each repeat is a question of its own, whatever became of the one before."""
-        for name, schema in self.schemas.items():
-            sql = sql.replace(f"{{{name}}}", schema)
-        config = bigquery.QueryJobConfig(
-            query_parameters=[_parameter(name, value) for name, value in (parameters or {}).items()],
-            labels={**LABELS, **_VERSION_LABEL},
-        )
 
         def ask() -> T:
             rows = self._client.query_and_wait(
-                sql,
-                job_config=config,
+                self._placed(sql),
+                job_config=self._config(parameters),
                 location=self.location,
                 retry=NO_RETRY,
                 job_retry=NO_RETRY,
-                api_timeout=self.timeout_seconds,
+                api_timeout=self.timeout_seconds / 2,
+                wait_timeout=JOB_SECONDS,
             )
             return read(rows)
 
         with mapped(self.url):
             return bounded_retry(self.timeout_seconds)(ask)()
+
+    def _placed(self, sql: str) -> str:
+        for name, schema in self.schemas.items():
+            sql = sql.replace(f"{{{name}}}", schema)
+        return sql
+
+    @staticmethod
+    def _config(parameters: Mapping[str, object] | None) -> bigquery.QueryJobConfig:
+        return bigquery.QueryJobConfig(
+            query_parameters=[_parameter(name, value) for name, value in (parameters or {}).items()],
+            labels={**LABELS, **_VERSION_LABEL},
+        )
 
 
 _VERSION_LABEL = {"version": __version__.replace(".", "_").replace("+", "_").lower()}

@@ -74,6 +74,30 @@ class IncidentNode(Row, frozen=True, kw_only=True):
     bases: Annotated[list[str], "The nodes that what rests on it rests on: itself, or what it tests."]
 
 
+class Part(Row, frozen=True, kw_only=True):
+    """A node of an incident: columns of incident_nodes."""
+
+    role: Annotated[str, "failed, blocked or folded."]
+    is_open: Annotated[bool, "Whether it is not well yet, or still waits."]
+    unique_id: Annotated[str, "dbt's unique_id."]
+    name: Annotated[str | None, "Its name."]
+    resource_type: Annotated[str | None, "model, test, source, …"]
+    kind: Annotated[str | None, "What is wrong with it, of what failed by itself."]
+    outcome: Annotated[str | None, "failure or warning."]
+    status: Annotated[str | None, "dbt's status."]
+    message: Annotated[str | None, "dbt's message."]
+    failures: Annotated[int | None, "Rows that the test found."]
+    first_bad_at: Annotated[datetime, "When it was first seen so."]
+    last_bad_at: Annotated[datetime, "When it was last seen so."]
+    test_name: Annotated[str | None, "The generic test, such as not_null."]
+    column_name: Annotated[str | None, "The column that is tested."]
+    original_file_path: Annotated[str | None, "Its file, from the package's root."]
+    age_seconds: Annotated[float | None, "Age of a source's data."]
+    warn_after_seconds: Annotated[float | None, "Age from which the source's freshness warns."]
+    error_after_seconds: Annotated[float | None, "Age from which the source's freshness is an error."]
+    bases: Annotated[list[str], "The nodes that what rests on it rests on: itself, or what it tests."]
+
+
 @view(
     "incidents",
     "One row per incident: a cause, from when it was first seen bad until all of it is well again. It expires "
@@ -134,3 +158,4 @@ class Incident(Row, frozen=True, kw_only=True):
     map_index: Annotated[int | None, "Index of a mapped Airflow task."]
     try_number: Annotated[int | None, "Airflow's try."]
     log_url: Annotated[str | None, "Airflow's log of that try."]
+    nodes: Annotated[list[Part], "What failed in it and what was held up, the worst first: the rows of incident_nodes."]

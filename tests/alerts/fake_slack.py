@@ -32,7 +32,7 @@ WEBHOOK = "webhook"
 """What the requests to `/webhook/NAME` are called, where a method is asked for."""
 HISTORIES = frozenset({"conversations.history", "conversations.replies"})
 BOT, BOT_USER, TEAM = "B0FAKEBOT", "U0FAKEBOT", "T0FAKE"
-JSON_FIELDS = ("blocks", "metadata", "attachments")
+JSON_FIELDS = ("attachments", "blocks", "message", "metadata")
 SCOPES = frozenset(
     {
         "channels:history",
@@ -250,10 +250,10 @@ class FakeSlack:
         }
         for name in channels or ("alerts",):
             self.add_channel(name)
-        self._server = _Server(self)
-        self._serving = Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
 
     def __enter__(self) -> Self:
+        self._server = _Server(self)
+        self._serving = Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
         self._serving.start()
         return self
 
@@ -586,7 +586,7 @@ class FakeSlack:
         if message.edits:
             shown["edited"] = {"user": message.user, "ts": message.ts}
         if message.thread_ts:
-            shown |= {"thread_ts": message.thread_ts, "parent_user_id": BOT_USER}
+            shown["thread_ts"] = message.thread_ts
             if message.broadcast:
                 shown["subtype"] = "thread_broadcast"
         elif replies := self._thread(message):
@@ -626,7 +626,8 @@ class FakeSlack:
         }
 
     def _blocks_validate(self, payload: JSON) -> JSON:
-        self._valid_blocks(payload)
+        message = payload.get("message")
+        self._valid_blocks(message if isinstance(message, dict) else payload)
         return {}
 
     def _post_message(self, payload: JSON) -> JSON:
@@ -652,7 +653,7 @@ class FakeSlack:
         return self._keep(message)
 
     def _parent(self, channel: Channel, thread_ts: object) -> str | None:
-        if thread_ts in {None, ""}:
+        if not thread_ts:
             return None
         _micros(thread_ts, "invalid_thread_ts")
         parent = self._message(channel, thread_ts, "thread_not_found")
@@ -743,7 +744,7 @@ def _invalid_blocks(problems: list[str]) -> SlackError:
 
 
 def _valid_metadata(metadata: Any) -> JSON | None:
-    if metadata in (None, "", {}):
+    if not metadata:
         return None
     if not isinstance(metadata, dict):
         raise SlackError("invalid_metadata_format")
@@ -757,7 +758,7 @@ def _flag(value: object) -> bool:
 
 
 def _limit(value: object, most: int) -> int:
-    if value in {None, ""}:
+    if value is None or value == "":
         return min(100, most)
     if not str(value).isdecimal() or int(str(value)) == 0:
         raise SlackError("invalid_limit")
@@ -842,21 +843,20 @@ class _Blocks:
     def check(self, blocks: list[JSON]) -> None:
         if len(blocks) > 50:
             self.wrong("/blocks", "no more than 50 items allowed")
-        ids: set[str] = set()
+        ids: list[object] = []
         for position, block in enumerate(blocks):
             pointer = f"/blocks/{position}"
             self.block(block, pointer)
             block_id = block.get("block_id")
-            if block_id is None:
-                continue
-            self.string(block_id, f"{pointer}/block_id", 255)
-            if block_id in ids:
-                self.wrong(f"{pointer}/block_id", "`block_id` already exists")
-            ids.add(block_id)
+            if block_id is not None:
+                self.string(block_id, f"{pointer}/block_id", 255)
+                if block_id in ids:
+                    self.wrong(f"{pointer}/block_id", "`block_id` already exists")
+                ids.append(block_id)
 
     def block(self, block: JSON, pointer: str) -> None:
-        kind = block.get("type")
-        if kind is None:
+        kind = str(block.get("type", ""))
+        if not kind:
             self.wrong(pointer, "missing required field: type")
         elif kind in KEYS:
             self.keys(block, pointer, KEYS[kind] | {"type", "block_id"})
@@ -888,13 +888,13 @@ class _Blocks:
                 self.text(value, where, 3000)
 
     def actions(self, block: JSON, pointer: str) -> None:
-        ids: set[str] = set()
+        ids: list[object] = []
         for where, value in self.items(block.get("elements"), f"{pointer}/elements", 25):
             self.element(value, where)
             action_id = value.get("action_id") if isinstance(value, dict) else None
-            if action_id in ids:
+            if action_id is not None and action_id in ids:
                 self.wrong(f"{where}/action_id", "`action_id` already exists")
-            ids |= {action_id} - {None}
+            ids.append(action_id)
 
     def image(self, block: JSON, pointer: str) -> None:
         self.string(block.get("alt_text"), f"{pointer}/alt_text", 2000)
@@ -978,7 +978,7 @@ def _read_body(content_type: str, body: bytes) -> tuple[JSON, str | None]:
     if not body:
         return {}, None
     if kind == "application/x-www-form-urlencoded":
-        form = dict(parse_qsl(body.decode(), keep_blank_values=True))
+        form = dict(parse_qsl(body.decode(errors="replace"), keep_blank_values=True))
         # A webhook's form is its JSON in one field.
         return _read_json(form["payload"]) if set(form) == {"payload"} else (form, None)
     return _read_json(body) if kind == "application/json" else ({}, "invalid_post_type")

@@ -138,6 +138,14 @@ def test_what_hurts_a_critical_exposure_is_critical_and_comes_first(told: Shop) 
     assert (at_risk[0].name, at_risk[0].critical, [one.subject for one in at_risk[1]]) == ("Board", True, [C])
 
 
+def test_exposures_are_named_whenever_their_lineage_was_first_stored(told: Shop) -> None:
+    told.step("run", *passed(A, B, C))
+    told.minutes += 40 * 24 * 60
+    failed_run(told)
+    (incident,) = told.incidents()
+    assert [one.name for one in incident.exposures] == ["Board"]
+
+
 def test_a_node_that_ran_and_passed_is_fixed_and_over_when_what_it_blocked_is_rebuilt(told: Shop) -> None:
     failed_run(told)
     told.step("run", *passed(A))

@@ -143,7 +143,7 @@ def test_exposures_are_named_whenever_their_lineage_was_first_stored(told: Shop)
     told.minutes += 40 * 24 * 60
     failed_run(told)
     (incident,) = told.incidents()
-    assert [one.name for one in incident.exposures] == ["Board"]
+    assert [one.name for one in incident.exposures] == ["raw_view", "Board"]
 
 
 def test_a_node_that_ran_and_passed_is_fixed_and_over_when_what_it_blocked_is_rebuilt(told: Shop) -> None:

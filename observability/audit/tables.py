@@ -259,7 +259,7 @@ class SourceFreshness(FactColumns, frozen=True, kw_only=True):
 
 @table(
     "deliveries",
-    "One row per intent to tell somebody of an incident, and one per outcome of that.",
+    "One row per intent to tell somebody of an incident, and one per outcome of that; the later one counts.",
     base=LoadColumns,
     partition="delivery_date",
     cluster=("incident_key", "stream"),
@@ -267,15 +267,21 @@ class SourceFreshness(FactColumns, frozen=True, kw_only=True):
 class Delivery(Row, frozen=True, kw_only=True):
     """An intent or an outcome of telling somebody."""
 
-    incident_key: Annotated[str, "The incident's subject, as one key."]
-    stream: Annotated[str, "Where it is told: channel and kind of message."]
+    incident_key: Annotated[str | None, "The incident's subject, as one key; null for a message about several."]
+    incident_id: Annotated[str | None, "The incident."]
+    stream: Annotated[str, "What is told together, in one thread: the channel as it was named, and the subject."]
     seq: Annotated[int, "Position in the stream, from 1."]
-    transition: Annotated[str, "What is told: opened, changed, recovered, …"]
-    fingerprint: Annotated[str, "Digest by which a post is found again."]
-    channel: Annotated[str | None, "Channel id."]
+    transition: Annotated[str, "What is told: opened, worse, fixed, recovered, reopened, changed, summary, …"]
+    operation: Annotated[str, "post, reply (in its thread) or update (of its message)."]
+    fingerprint: Annotated[str, "Digest of stream and seq, by which a message is found again in Slack."]
+    channel: Annotated[str, "The channel's id, or its name before Slack told the id."]
+    thread_ts: Annotated[str | None, "Slack's id of the message that the thread hangs on."]
     message_ts: Annotated[str | None, "Slack's id of the message, once known."]
-    state: Annotated[str, "intent, sent, failed, ambiguous or dead."]
+    state: Annotated[str, "intended, done, unclear (Slack may have it), failed (Slack has it not) or dead (given up)."]
     attempts: Annotated[int, "How often it was tried."]
+    expires_at: Annotated[datetime, "When the request is certainly over, and its message can be looked for."]
+    told: Annotated[Json | None, "What it tells of the incident; null where nobody is told anything new."]
+    shown: Annotated[str | None, "Digest of what the stream's message shows."]
     error: Annotated[str | None, "Why it failed."]
     delivery_date: Annotated[date, "UTC date of this row."]
 
@@ -291,6 +297,8 @@ class IncidentAction(Row, frozen=True, kw_only=True):
     """An acknowledgement, a snooze, a resolution."""
 
     incident_key: Annotated[str, "The incident's subject, as one key."]
+    incident_id: Annotated[str, "The incident."]
+    kind: Annotated[str, "The incident's kind then; when that changes, an ack or a snooze is over."]
     action: Annotated[str, "ack, snooze, unsnooze or resolve."]
     acted_by: Annotated[str, "Who did it."]
     until: Annotated[datetime | None, "End of a snooze."]

@@ -5,6 +5,7 @@ Facts are appended, the row in `invocations` last: that row is the commit. Nothi
 
 import re
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -39,6 +40,13 @@ class Committed:
     load_id: str
     rows: Mapping[str, int] = field(default_factory=dict)
     unchanged: StoredLoad | None = None
+
+
+class Lease(Protocol):
+    """The right to be the only one."""
+
+    def seconds_left(self) -> float:
+        """For how long it is held for certain; renewed where that is about to end. 0 once it is lost."""
 
 
 class Store(Protocol):
@@ -93,6 +101,12 @@ class Store(Protocol):
 
     def execute(self, sql: str, parameters: Mapping[str, object] | None = None) -> int:
         """Run a statement in GoogleSQL that changes rows of `{raw}.name`; how many it changed."""
+
+    def record(self, table: str, rows: "pa.Table") -> None:
+        """Append rows that are no load's, and can be asked for at once."""
+
+    def lease(self, name: str) -> AbstractContextManager[Lease | None]:
+        """Be the only one of that name while it lasts; None where somebody else is."""
 
     def query(self, sql: str, parameters: Mapping[str, object] | None = None) -> "pa.Table":
         """Run a query in GoogleSQL over views `{main}.name` and tables `{raw}.name`, with parameters `@name`."""

@@ -5,6 +5,7 @@ short, and waits for the others for a bounded time.
 """
 
 import json
+import math
 import os
 import shutil
 import socket
@@ -26,7 +27,7 @@ from observability.audit.prepared import COMMIT, PreparedLoad
 from observability.audit.schema import TABLES, Table
 from observability.audit.views import duckdb_view, to_duckdb, views
 from observability.errors import QueryError, StoreBusy, StoreError, StoreSchemaError
-from observability.stores.base import Committed, StoredLoad
+from observability.stores.base import Committed, Lease, StoredLoad
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -149,6 +150,33 @@ class DuckDBStore:
             (changed,) = connection.execute(statement, parameters).fetchone() or (0,)
             return int(changed)
 
+    def record(self, table: str, rows: "pa.Table") -> None:
+        """Append rows that are no load's."""
+        with self._locked() as deadline, self._connected(deadline) as connection:
+            _migrate(connection, self.path)
+            connection.register("rows", rows)
+            connection.execute(f"INSERT INTO raw.{table} BY NAME SELECT * FROM rows")  # noqa: S608 - our own names
+
+    @contextmanager
+    def lease(self, name: str) -> Iterator[Lease | None]:
+        """Hold a lock beside the file; the kernel takes it back from a process that is gone."""
+        lock = FileLock(f"{self.path}.{name}.lock", timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            yield None
+            return
+        except OSError as error:
+            raise StoreError(
+                f"the audit store cannot be used: {error}",
+                where=str(self.path),
+                next_step="check its folder's permissions",
+            ) from error
+        try:
+            yield _Held()
+        finally:
+            lock.release()
+
     @contextmanager
     def _locked(self) -> Iterator[float]:
         """Hold the lock beside the file; gives the moment until which to go on trying."""
@@ -222,6 +250,14 @@ class DuckDBStore:
         finally:
             blank.discard()
             partial.unlink(missing_ok=True)
+
+
+class _Held:
+    """A lock of this machine's."""
+
+    def seconds_left(self) -> float:
+        """For ever."""
+        return math.inf
 
 
 class _Blank:

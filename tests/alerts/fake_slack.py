@@ -221,7 +221,7 @@ class FakeSlack:
         self.channels: dict[str, Channel] = {}
         self.requests: list[Request] = []
         self.max_page = 999
-        self.max_text = 40_000
+        self.max_text = self.max_update_text = 40_000
         self.max_blocks_characters: int | None = None
         """All blocks together, as JSON: Slack has an undocumented limit near 13,200 (msg_blocks_too_long)."""
         self.crashes: list[BaseException] = []
@@ -470,7 +470,7 @@ class FakeSlack:
             return self._refusal(call, error)
 
     def _json(self, body: JSON) -> Answer:
-        scopes = {"X-OAuth-Scopes": ",".join(sorted(self.scopes))}
+        scopes = {"x-oauth-scopes": ",".join(sorted(self.scopes))}
         return Answer(200, json.dumps(body).encode(), headers=scopes, outcome=body.get("error", "ok"))
 
     def _refusal(self, call: Call, error: SlackError) -> Answer:
@@ -552,13 +552,13 @@ class FakeSlack:
         self._messages.setdefault(message.channel, []).append(message)
         return message
 
-    def _said(self, payload: JSON) -> Version:
+    def _said(self, payload: JSON, most: int) -> Version:
         """What a request wants a message to say, if a message may say it."""
         text = str(payload.get("text") or "")
         blocks = self._valid_blocks(payload)
         if not (text.strip() or blocks or payload.get("attachments")):
             raise SlackError("no_text")
-        if len(text) > self.max_text:
+        if len(text) > most:
             raise SlackError("msg_too_long")
         return Version(text, blocks, _valid_metadata(payload.get("metadata")))
 
@@ -643,7 +643,7 @@ class FakeSlack:
         return {"channel": channel.id, "ts": message.ts, "message": self._shown(message)}
 
     def _post(self, channel: Channel, payload: JSON, *, webhook: bool = False) -> Message:
-        said = self._said(payload)
+        said = self._said(payload, self.max_text)
         thread_ts = self._parent(channel, payload.get("thread_ts"))
         message = Message(self._stamp(), channel.id, said.text, said.blocks, said.metadata, thread_ts)
         message.broadcast = thread_ts is not None and _flag(payload.get("reply_broadcast"))
@@ -679,7 +679,7 @@ class FakeSlack:
         message = self._message(channel, payload.get("ts"))
         if message.user != BOT_USER or message.webhook:
             raise SlackError("cant_update_message")
-        said = self._said(payload)
+        said = self._said(payload, self.max_update_text)
         message.edits.append(Version(message.text, message.blocks, message.metadata))
         # Blocks that are not given go when a text is given; metadata that are not given stay.
         message.text, message.blocks = said.text, said.blocks
@@ -735,7 +735,7 @@ def _described(channel: Channel) -> JSON:
 
 
 def _too_many_requests(retry_after: int | str | None) -> Answer:
-    headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
+    headers = {} if retry_after is None else {"retry-after": str(retry_after)}
     return Answer(429, b'{"ok": false, "error": "ratelimited"}', headers=headers)
 
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from factories import INVOCATION, freshness, result, run_results, sources, write_step
 from recorded import OPTIONS, load
@@ -14,9 +15,11 @@ from shop import BINDER, ORDERS, A, B, C, passed, shop
 from uuid_utils import uuid7
 
 from observability.artifacts.step import Step
+from observability.audit.arrow import to_arrow
 from observability.audit.build import Load
 from observability.audit.prepared import prepare
 from observability.audit.schema import TABLES
+from observability.audit.tables import Delivery
 from observability.audit.views import WINNERS
 from observability.config import Settings
 from observability.errors import ConfigError, QueryError, StoreSchemaError
@@ -268,3 +271,35 @@ def test_rows_that_are_past_retention_or_never_committed_are_counted_and_removed
 
 def _ago(hours: int) -> datetime:
     return datetime.now(UTC) - timedelta(hours=hours)
+
+
+def delivery(stream: str, **given: Any) -> Any:
+    moment = datetime(2026, 3, 2, 6, tzinfo=UTC)
+    row: dict[str, Any] = dict.fromkeys(("incident_key", "incident_id", "thread_ts", "message_ts", "told", "shown"))
+    row |= {"seq": 1, "transition": "opened", "operation": "post", "fingerprint": "f", "channel": "#data"}
+    row |= {"state": "intended", "attempts": 1, "expires_at": moment, "error": None, "delivery_date": moment.date()}
+    return Delivery(**(row | {"stream": stream} | given))
+
+
+def test_what_is_recorded_can_be_asked_for_at_once(store: Store) -> None:
+    store.init()
+    for number, text in enumerate(("plain", HOSTILE.replace("\x00", ""))):
+        shared = {"load_id": str(uuid7()), "loaded_at": datetime(2026, 3, 2, 6, number, tzinfo=UTC)}
+        store.record(
+            "deliveries", to_arrow("deliveries", [delivery("s", told=msgspec.json.encode(text).decode())], shared)
+        )
+    found = store.query("SELECT d.* FROM {raw}.deliveries AS d ORDER BY d.load_id").to_pylist()
+    assert [msgspec.json.decode(row["told"]) for row in found] == ["plain", HOSTILE.replace("\x00", "")]
+    assert [row["loaded_at"].minute for row in found] == [0, 1]
+    assert [row["expires_at"] for row in found] == [datetime(2026, 3, 2, 6, tzinfo=UTC)] * 2
+
+
+def test_of_those_who_want_to_be_alone_one_is(store: Store) -> None:
+    store.init()
+    with store.lease("alert") as first:
+        assert first is not None
+        assert first.seconds_left() > 60
+        with store.lease("alert") as second:
+            assert second is None
+        with store.lease("other") as other:
+            assert other is not None

@@ -1,8 +1,9 @@
 """The store: questions by query jobs, rows by load jobs."""
 
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
@@ -14,8 +15,9 @@ from google.cloud import bigquery
 
 from observability.audit.prepared import COMMIT, PreparedLoad
 from observability.errors import StoreError
-from observability.stores.base import Committed, StoredLoad
+from observability.stores.base import Committed, Lease, StoredLoad
 from observability.stores.bigquery.faults import JOB_SECONDS, NO_RETRY, bounded_retry, mapped
+from observability.stores.bigquery.lease import JobLease
 from observability.stores.bigquery.load_jobs import LoadJobs
 from observability.stores.bigquery.schema import LABELS, Datasets, Layout, if_changed_meanwhile
 from observability.version import __version__
@@ -216,6 +218,36 @@ class BigQueryStore:
             job.result(retry=retry, job_retry=None, timeout=JOB_SECONDS)
             return job.num_dml_affected_rows or 0
 
+    def record(self, table: str, rows: "pa.Table") -> None:
+        """Append rows that are no load's, by streaming: they can be asked for at once, and each comes in once."""
+        records = [_plain(row) for row in rows.to_pylist()]
+        target = self._datasets.raw.table(table)
+
+        def insert() -> Sequence[Mapping[str, Any]]:
+            ids = [str(row["load_id"]) for row in records]
+            found: Sequence[Mapping[str, Any]] = self._client.insert_rows_json(
+                target, records, row_ids=ids, retry=NO_RETRY, timeout=self.timeout_seconds
+            )
+            return found
+
+        with mapped(self.url):
+            if refused := bounded_retry(self.timeout_seconds)(insert)():
+                raise StoreError(
+                    f"{len(refused)} rows of {table} are refused: {str(refused[0].get('errors'))[:300]}",
+                    where=str(target),
+                    next_step="bring the tables up to date with `dbt-observe init`",
+                )
+
+    @contextmanager
+    def lease(self, name: str) -> Iterator[Lease | None]:
+        """Turns of two minutes by BigQuery's clock; who is killed is waited for so long."""
+        labels = {**LABELS, **_VERSION_LABEL}
+        prefix = f"dbt_observe_{name}_{self.dataset}"
+        with mapped(self.url):
+            lease = JobLease(self._client, self.location, prefix, labels, self.timeout_seconds)
+            is_held = lease.acquire()
+        yield lease if is_held else None
+
     def _ask(self, sql: str, parameters: Mapping[str, object]) -> list[dict[str, Any]]:
         return self._run(sql, parameters, lambda rows: [dict(row) for row in rows])
 
@@ -258,6 +290,11 @@ def _parameter(name: str, value: Any) -> bigquery.ScalarQueryParameter | bigquer
         kind = _PARAMETER_TYPES[type(value[0])] if value else "STRING"
         return bigquery.ArrayQueryParameter(name, kind, list(value))
     return bigquery.ScalarQueryParameter(name, _PARAMETER_TYPES[type(value)], value)
+
+
+def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row as JSON has it."""
+    return {name: value.isoformat() if isinstance(value, date) else value for name, value in row.items()}
 
 
 def _stored(load: PreparedLoad) -> StoredLoad:

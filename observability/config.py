@@ -15,7 +15,7 @@ from pathlib import Path
 from types import NoneType
 from typing import Annotated, Any, Literal, NamedTuple, cast, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, ValidationError
 from pydantic_core import ErrorDetails
 
 from observability.errors import ConfigError
@@ -55,6 +55,31 @@ class StorageSettings(BaseModel):
         default=20_000_000,
         ge=0,
         description="Manifests larger than this are not checked against their schema, which takes 1 s for 20 MB.",
+    )
+
+
+class SlackSettings(BaseModel):
+    """Where incidents are told."""
+
+    model_config = _FROZEN
+
+    token: SecretStr | None = Field(
+        default=None, description="Bot token (xoxb-…) of a Slack app; without one, nothing is posted."
+    )
+    channel: str | None = Field(
+        default=None, min_length=1, description="Channel that incidents are told in: its id or its name."
+    )
+    base_url: str = Field(
+        default="https://slack.com/api/", min_length=1, description="Slack's Web API, or a proxy to it."
+    )
+    timeout_seconds: float = Field(
+        default=30.0, gt=0, allow_inf_nan=False, description="Seconds to wait for an answer of Slack."
+    )
+    settle_seconds: float = Field(
+        default=60.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="Seconds after which a post whose answer got lost is looked for, for it may take effect late.",
     )
 
 
@@ -98,6 +123,7 @@ class Settings(BaseModel):
     )
     redaction: RedactionSettings = Field(default=RedactionSettings(), description="What is not stored.")
     storage: StorageSettings = Field(default=StorageSettings(), description="How much is stored.")
+    slack: SlackSettings = Field(default=SlackSettings(), description="Where incidents are told.")
 
 
 def load_settings(**cli_overrides: object) -> Settings:
@@ -150,6 +176,7 @@ _TYPE_NAMES: dict[object, str] = {
     Path: "path",
     int: "whole number",
     float: "number",
+    SecretStr: "secret text",
     _Names: "list of texts",
 }
 

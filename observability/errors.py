@@ -7,6 +7,7 @@
     │   └── UnsupportedArtifact  a version that we do not read (unstamped files from before dbt 0.19, say)
     ├── CommandError             the command that we were to run cannot be run
     │   └── NotStartedError      it is not there, or not executable (in runner; carries the record of the attempt)
+    ├── TellingError             nothing can be told where it should be
     └── StoreError               the audit store cannot be used
         ├── QueryError           a question that the store does not understand
         ├── StoreUnavailable     it does not answer; what was to be stored is kept aside
@@ -52,6 +53,10 @@ class UnreadableArtifact(ArtifactError):
 
 class UnsupportedArtifact(ArtifactError):
     """A version that is not read."""
+
+
+class TellingError(ObserveError):
+    """Nothing can be told where it should be."""
 
 
 class CommandError(ObserveError):

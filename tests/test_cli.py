@@ -118,7 +118,7 @@ def test_an_empty_folder_and_stale_files_are_no_errors(step: Path, tmp_path: Pat
         (["ingest", ".", "--started-after", "today"], "'today' is no ISO 8601 timestamp"),
         (["ingest", ".", "--store", "postgres:///x"], "'postgres:///x' names no store"),
         (["status"], "there is no audit store yet"),
-        (["alert"], "there is no channel to post to: this version prints messages only"),
+        (["alert"], "there is no Slack token to tell anybody with"),
         (["validate", "nowhere"], "nowhere cannot be opened: "),
         (["validate", "."], "there is no artifact of dbt's"),
     ],

@@ -122,7 +122,8 @@ def test_the_ddl_is_printed_without_asking_anybody(store: str, tmp_path: Path) -
 
 def test_prune_says_what_it_removes(stored: Path) -> None:
     ran = observe("prune", "--keep-days", "30", "--dry-run", cwd=stored)
-    assert ran.out.splitlines()[0] == "would remove 1 row of run_results"  # what opened its incident stays
+    # what opened its incident stays
+    assert "would remove 1 row of run_results" in ran.out.splitlines()
     assert observe("prune", "--keep-days", "1", cwd=stored).code == 2
     removed = observe("prune", "--keep-days", "30", "--format", "json", cwd=stored).json
     assert removed["dry_run"] is False
@@ -162,7 +163,7 @@ def test_the_way_of_a_step_through_bigquery_by_commands_alone(bigquery_emulator:
     assert "dbt build --select stg_a+" in run("alert", "--dry-run").out
     (row,) = json.loads(run("query", "incidents", "--format", "json").out)["rows"]
     assert (row["subject"], row["state"]) == (A, "open")
-    assert run("prune", "--keep-days", "9999").out.splitlines()[0] == "removed 0 rows of run_results"
+    assert run("prune", "--keep-days", "9999").out.splitlines()[0] == "removed 0 rows of invocations"
 
 
 def test_a_store_that_does_not_answer_keeps_nobody_waiting_for_ever_and_loses_nothing(

@@ -21,6 +21,13 @@ DEFAULTS = {
         "allow": (),
     },
     "storage": {"compiled_code": "failures", "conformance_manifest_max_bytes": 20_000_000},
+    "slack": {
+        "token": None,
+        "channel": None,
+        "base_url": "https://slack.com/api/",
+        "timeout_seconds": 30.0,
+        "settle_seconds": 60.0,
+    },
 }
 
 
@@ -95,6 +102,7 @@ def test_arguments_beat_environment_beats_own_file_beats_pyproject_beats_default
         "artifacts_kept": 3,
         "redaction": DEFAULTS["redaction"] | {"allow": ("MONKEY", "KEYBOARD_LAYOUT")},  # type: ignore[operator]
         "storage": {"compiled_code": "all", "conformance_manifest_max_bytes": 2},
+        "slack": DEFAULTS["slack"],
     }
 
 
@@ -322,8 +330,8 @@ def test_an_unknown_key_is_told_first_and_wrong_values_are_counted(project: Path
     path = project / "dbt_observe.toml"
     path.write_text("store = 1\nenvironment = 2\nartifacts_dir = 3\n")
     assert error_of()[0] == "store is 1, but should be text (2 more to correct)"
-    path.write_text("store = 1\nslack = 2\n")
-    assert error_of()[0] == "slack is not a setting"
+    path.write_text("store = 1\nteams = 2\n")
+    assert error_of()[0] == "teams is not a setting"
 
 
 @pytest.mark.parametrize(
@@ -393,9 +401,21 @@ def test_each_setting_is_described_and_can_be_given_as_its_variable(monkeypatch:
             "whole number",
             "20000000",
         ),
+        ("slack.token", "DBT_OBSERVE_SLACK__TOKEN", "secret text", ""),
+        ("slack.channel", "DBT_OBSERVE_SLACK__CHANNEL", "text", ""),
+        ("slack.base_url", "DBT_OBSERVE_SLACK__BASE_URL", "text", '"https://slack.com/api/"'),
+        ("slack.timeout_seconds", "DBT_OBSERVE_SLACK__TIMEOUT_SECONDS", "number", "30.0"),
+        ("slack.settle_seconds", "DBT_OBSERVE_SLACK__SETTLE_SECONDS", "number", "60.0"),
     ]
     assert all(each.description.endswith(".") for each in described)
-    value_by_type = {"text": "x", "path": "x", "number": "7", "whole number": "7", "list of texts": "x,y"}
+    value_by_type = {
+        "text": "x",
+        "path": "x",
+        "number": "7",
+        "whole number": "7",
+        "list of texts": "x,y",
+        "secret text": "x",
+    }
     for each in described:
         monkeypatch.setenv(each.variable, value_by_type.get(each.type) or each.type.split(" | ")[-1])
     changed = load_settings()

@@ -4,14 +4,16 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from factories import node, result
 from shop import MORNING, TEST_A, A, B, C, passed, shop
 from story import StoreEngine, Story
+from uuid_utils import uuid7
 
 from observability.config import Settings
-from observability.errors import ConfigError
+from observability.errors import ConfigError, StoreError
 from observability.pipeline import prune
 from observability.stores.base import Store, commit
 from observability.stores.duckdb import DuckDBStore
@@ -82,9 +84,33 @@ def test_an_incident_that_is_over_keeps_nothing(told: Story, store: Store) -> No
     commit(store, [replace(told.loads[-1], loaded_at=datetime.now(UTC))])
     prune(Settings(store=store.url), told.now, 30)
     assert days(store, "run_results") == [62, 82, 83]
-    # the first day's stored the lineage that the last day's names
-    assert days(store, "invocations") == [0, 62, 82, 83]
+    assert days(store, "invocations") == [62, 82, 83]
     assert incidents(store) == []
+
+
+@pytest.mark.parametrize("statements", range(5))
+def test_a_prune_that_dies_leaves_what_the_next_load_completes(
+    told: Story, store: Store, statements: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    execute, left = type(store).execute, iter(range(statements))
+
+    def until_then(*arguments: Any) -> int:
+        if next(left, None) is None:
+            raise StoreError("it dies", where="here", next_step="none")
+        return execute(*arguments)
+
+    now = told.now + 400 * DAY
+    monkeypatch.setattr(type(store), "execute", until_then)
+    with pytest.raises(StoreError):
+        prune(Settings(store=store.url), now, 30)
+    monkeypatch.setattr(type(store), "execute", execute)
+    told.step("run", *passed(A, B, C), graph=shop(), after=DAY, exit_code=0)
+    commit(store, [replace(told.loads[-1], load_id=str(uuid7()), loaded_at=datetime.now(UTC))])
+    (row,) = store.query(
+        "SELECT COUNT(*) AS n FROM {main}.nodes AS n WHERE n.manifest_id = @id",
+        {"id": told.loads[-1].invocation.manifest_id},
+    ).to_pylist()
+    assert row["n"] == len(told.loads[-1].project.nodes)  # type: ignore[union-attr]
 
 
 def test_nothing_goes_while_it_is_young(told: Story, store: Store) -> None:

@@ -19,6 +19,24 @@ class Kind(StrEnum):
     RUN_FAILED = "run_failed"
 
 
+class State(StrEnum):
+    """Where an incident is in its life."""
+
+    OPEN = "open"
+    FIXED = "fixed"
+    """Well again, but what it blocked is not rebuilt yet."""
+    RECOVERED = "recovered"
+    WITHDRAWN = "withdrawn"
+    """A later manifest lacks it."""
+    EXPIRED = "expired"
+    """Nothing was seen of it for 90 days while its project went on."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more is waited for."""
+        return self not in {State.OPEN, State.FIXED}
+
+
 class Severity(StrEnum):
     """How much it matters, worst first."""
 
@@ -56,8 +74,7 @@ class Incident:
     environment: str
     kind: Kind
     severity: Severity
-    fixed: bool
-    """Well again, but what it blocked is not rebuilt yet."""
+    state: State
     subject: str
     """unique_id of the node that is to be mended; for a step, its command or task."""
     name: str
@@ -78,11 +95,22 @@ class Incident:
     invocation_id: str | None = None
     dag_run_id: str | None = None
     log_url: str | None = None
+    closed_at: datetime | None = None
     alertable: bool = True
     """Whether a load that may lead to a message has seen it."""
     age_seconds: float | None = None
     warn_after_seconds: float | None = None
     error_after_seconds: float | None = None
+
+    @property
+    def fixed(self) -> bool:
+        """Whether it is well again, but what it blocked is not rebuilt yet."""
+        return self.state is State.FIXED
+
+    @property
+    def rows(self) -> int:
+        """Rows that its failing tests found."""
+        return sum(failure.failures or 0 for failure in self.failures)
 
 
 @dataclass(frozen=True)
@@ -100,7 +128,7 @@ _ORDER = {severity: rank for rank, severity in enumerate(Severity)}
 
 
 def find_incidents(situation: Situation) -> list[Incident]:
-    """Every incident that is open, or fixed with something not rebuilt yet; the worst first, what is fixed last."""
+    """Every incident that was asked for; the worst first, what is fixed or over last."""
     runbooks = {
         (row["project_name"], row["environment"], row["unique_id"]): str(observe(row["meta"])["runbook"])
         for row in situation.runbooks
@@ -111,9 +139,11 @@ def find_incidents(situation: Situation) -> list[Incident]:
         scope = (row["project_name"], row["environment"])
         at_risk = exposures.setdefault(scope, Exposures(scope, ()))
         incidents.append(_incident(row, row["nodes"] or [], at_risk, runbooks))
-    return sorted(
-        incidents, key=lambda one: (one.fixed, _ORDER[one.severity], -len(one.exposures), one.since, one.subject)
-    )
+    return sorted(incidents, key=_place)
+
+
+def _place(one: Incident) -> tuple[object, ...]:
+    return one.state is not State.OPEN, _ORDER[one.severity], -len(one.exposures), one.since, one.subject
 
 
 def _exposures(situation: Situation) -> dict[tuple[str | None, str], Exposures]:
@@ -128,7 +158,8 @@ def _incident(
     runbooks: dict[tuple[str | None, str, str], str],
 ) -> Incident:
     kind = Kind(row["kind"])
-    fixed = row["state"] == "fixed"
+    state = State(row["state"])
+    fixed = state is not State.OPEN
     failing = [node for node in nodes if node["role"] == "failed" and (node["is_open"] or fixed)]
     failing.sort(key=lambda node: (node["unique_id"] != row["worst_node"], node["unique_id"]))
     blocked = _names(nodes, "blocked")
@@ -141,7 +172,7 @@ def _incident(
         environment=row["environment"],
         kind=kind,
         severity=Severity(row["severity"]),
-        fixed=fixed,
+        state=state,
         subject=row["subject"],
         name=_name(row),
         failures=tuple(_failure(node) for node in failing),
@@ -165,6 +196,7 @@ def _incident(
         invocation_id=row["invocation_id"],
         dag_run_id=row["dag_run_id"],
         log_url=row["log_url"],
+        closed_at=row["closed_at"],
         alertable=row["alertable"],
         age_seconds=worst.get("age_seconds"),
         warn_after_seconds=worst.get("warn_after_seconds"),

@@ -22,8 +22,8 @@ class Message:
     kind: Kind
 
 
-def build_message(incident: Incident, now: datetime) -> Message:
-    """The message that tells an incident as it is at `now`. Under ten lines."""
+def build_message(incident: Incident, now: datetime | None = None) -> Message:
+    """The message that tells an incident as it is. Under ten lines; without a moment, none of it changes with time."""
     lines = [
         ("Hurts", _hurts(incident.exposures)),
         ("Why", _evidence(incident)),
@@ -43,6 +43,23 @@ def build_message(incident: Incident, now: datetime) -> Message:
         subject=incident.subject,
         kind=incident.kind,
     )
+
+
+def tell_change(incident: Incident, transition: str) -> str:
+    """What has become of an incident that was told before, in a sentence or two."""
+    if transition == "fixed":
+        waiting = [short_name(node) for node in (*incident.blocked, *incident.folded)]
+        return f"Fixed. {listing(waiting, 'not rebuilt yet')}."
+    if transition == "recovered":
+        took = ((incident.closed_at or incident.seen_at) - incident.since).total_seconds()
+        return f"Well again after {duration(took)}."
+    return {
+        "withdrawn": "Gone from the project: there is nothing to mend any more.",
+        "expired": "Nothing was seen of it for 90 days; it is told no further.",
+        "reopened": f"Failing again: {_evidence(incident)}",
+        "worse": f"Worse: {_evidence(incident)}",
+        "turned": f"Now {_HEADLINES[incident.kind](incident)}: {_evidence(incident)}",
+    }[transition]
 
 
 def where(incident: Incident) -> str:
@@ -148,8 +165,9 @@ def _cut(text: str, length: int) -> str:
     return text if len(text) <= length else f"{text[: length - 1]}… ({len(text) - length + 1} more characters)"
 
 
-def _since(incident: Incident, now: datetime) -> str:
-    parts = [f"{incident.since:%Y-%m-%d %H:%M} UTC ({duration((now - incident.since).total_seconds())} ago)"]
+def _since(incident: Incident, now: datetime | None) -> str:
+    ago = f" ({duration((now - incident.since).total_seconds())} ago)" if now else ""
+    parts = [f"{incident.since:%Y-%m-%d %H:%M} UTC{ago}"]
     runs = incident.bad_runs
     parts.append("first time seen" if runs == 1 else f"seen {runs} times")
     parts.append(f"last well {incident.last_good_at:%Y-%m-%d %H:%M}" if incident.last_good_at else "never seen well")

@@ -15,8 +15,13 @@ ORDER BY i.project_name, i.environment, i.started_at
 """
 """Each step as it last was, and when it last ended well."""
 
-INCIDENTS = "SELECT i.* FROM {main}.incidents AS i WHERE i.state IN ('open', 'fixed') ORDER BY i.incident_id"
-"""The incidents that are not over, each with its nodes. Parameter: `@now`."""
+INCIDENTS = """
+SELECT i.*
+FROM {main}.incidents AS i
+WHERE i.state IN ('open', 'fixed') OR i.incident_id IN UNNEST(@told)
+ORDER BY i.incident_id
+"""
+"""The incidents that are not over, and those of `@told`, each with its nodes. Parameters: `@told`, `@now`."""
 
 STATES = """
 SELECT c.project_name, c.environment, c.manifest_id, c.lineage_id, DATE_TRUNC(DATE(c.started_at), MONTH) AS month

@@ -271,7 +271,9 @@ class Delivery(Row, frozen=True, kw_only=True):
     incident_id: Annotated[str | None, "The incident."]
     stream: Annotated[str, "What is told together, in one thread: the channel as it was named, and the subject."]
     seq: Annotated[int, "Position in the stream, from 1."]
-    transition: Annotated[str, "What is told: opened, worse, fixed, recovered, reopened, changed, summary, …"]
+    transition: Annotated[
+        str, "What is told: opened, worse, turned (into another kind), fixed, recovered, reopened, changed, summary, …"
+    ]
     operation: Annotated[str, "post, reply (in its thread) or update (of its message)."]
     fingerprint: Annotated[str, "Digest of stream and seq, by which a message is found again in Slack."]
     channel: Annotated[str, "The channel's id, or its name before Slack told the id."]

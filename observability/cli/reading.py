@@ -28,22 +28,24 @@ def alert(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the messages; nobody is told.")] = False,
     output: FormatOption = Format.TEXT,
 ) -> None:
-    """Print the message of each open incident: what broke, who is hurt, what to do next."""
+    """Tell Slack what broke, who is hurt, what to do next, and when it is well again; each change once."""
     with errors():
         from observability.config import load_settings
-        from observability.errors import ConfigError
+        from observability.pipeline import alert as tell
         from observability.pipeline import current_messages
-        from observability.terminal.reports import show_messages
+        from observability.terminal.reports import show_messages, show_telling
 
-        if not dry_run:
-            raise ConfigError(
-                "there is no channel to post to: this version prints messages only",
-                where="dbt-observe alert",
-                next_step="add --dry-run to print them",
-            )
-        messages = current_messages(load_settings(store=store))
+        settings = load_settings(store=store)
+        if dry_run:
+            messages = current_messages(settings)
+            with shown():
+                show_messages(messages, as_json=output is Format.JSON)
+            return
+        report = tell(settings)
         with shown():
-            show_messages(messages, as_json=output is Format.JSON)
+            show_telling(report, as_json=output is Format.JSON)
+        if report.failed or report.dead:
+            raise typer.Exit(2)
 
 
 class Dialect(StrEnum):

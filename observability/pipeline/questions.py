@@ -1,6 +1,6 @@
 """What is asked of a store: what is wrong now, and rows of its views."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from difflib import get_close_matches
@@ -34,15 +34,16 @@ def current_status(settings: Settings, now: datetime | None = None) -> Status:
 
     store = open_store(settings)
     steps = _ask(store, queries.STEPS)
-    return Status(now or datetime.now(UTC), tuple(steps), tuple(find_incidents(_situation(store, now))))
+    return Status(now or datetime.now(UTC), tuple(steps), tuple(find_incidents(situation(store, now))))
 
 
-def _situation(store: Store, now: datetime | None) -> "Situation":
-    """What is wrong, and, where anything is, whom it hurts and where a runbook is."""
+def situation(store: Store, now: datetime | None, told: Collection[str] = ()) -> "Situation":
+    """What is wrong, and, where anything is, whom it hurts and where a runbook is; and what became of those told."""
     from observability.alerts import queries
     from observability.alerts.incidents import Situation
 
-    incidents = _ask(store, queries.INCIDENTS, now)
+    # never empty: an array without an element has no type in DuckDB
+    incidents = _ask(store, queries.INCIDENTS, now, {"told": ["", *sorted(told)]})
     if not incidents:
         return Situation(())
     states = _ask(store, queries.STATES)

@@ -1,6 +1,7 @@
 """What `status`, `alert` and `validate` print."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime
 
 import msgspec
@@ -13,7 +14,7 @@ from observability.alerts.exposures import Exposure
 from observability.alerts.incidents import Incident, Kind, Severity, exposures_at_risk
 from observability.alerts.message import Message, build_message, duration, listing, short_name, where
 from observability.artifacts.judgement import Validation
-from observability.pipeline import Status
+from observability.pipeline import AlertReport, Status
 from observability.terminal.machine import print_json
 from observability.terminal.plain import plain, plain_error
 
@@ -215,6 +216,20 @@ def show_messages(messages: Sequence[Message], *, as_json: bool) -> None:
         )
         for label, text in message.lines:
             console.print(Text.assemble((f"  {label:<8}", "dim"), plain(text)))
+
+
+def show_telling(report: AlertReport, *, as_json: bool) -> None:
+    """Show what was told."""
+    if as_json:
+        print_json(asdict(report))
+        return
+    if report.elsewhere:
+        typer.echo("another process is telling; it sees what is new too")
+        return
+    parts = [f"{report.done} told"]
+    parts += [f"{count} {name}" for count, name in ((report.failed, "failed"), (report.dead, "given up")) if count]
+    parts += [f"{report.left} still to be told"] if report.left else []
+    typer.echo(", ".join(parts))
 
 
 def show_validation(report: Validation, *, as_json: bool) -> None:

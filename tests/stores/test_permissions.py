@@ -76,7 +76,7 @@ def _job(body: Any) -> Needed:
     load = body.get("configuration", {}).get("load")
     if load:
         return {("bigquery.tables.updateData", load["destinationTable"]["datasetId"])}
-    query = body["query"]
+    query = body["query"] if "query" in body else body["configuration"]["query"]["query"]
     if query.lstrip().startswith("SELECT") or query.lstrip().startswith("WITH"):
         return _read(query)
     changed = re.findall(rf"DELETE FROM `{PROJECT}`\.`(\w+)`", query)

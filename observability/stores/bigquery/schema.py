@@ -240,6 +240,7 @@ class Datasets(Layout):
                     where=str(reference),
                     next_step="only columns can be added: move that table away, or use a new dataset",
                 )
+        for column, field in ((column, known.get(column.name)) for column in table.columns):
             if field is not None and field.mode == "NULLABLE" and not (column.nullable or column.repeated):
                 raise StoreSchemaError(
                     f"column {column.name} of {table.name} may be null, and must not",

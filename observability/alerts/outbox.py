@@ -1,0 +1,175 @@
+"""What was told and what is to be told next. Pure: rows of `deliveries` and incidents in, steps out.
+
+A stream is one subject in one channel: a message that is edited as the incident changes, and a thread below it. What
+was told last is held against what is now; states that came and went between two looks are not told.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from hashlib import sha256
+from typing import Any
+
+import msgspec
+
+from observability.alerts.incidents import Incident, Kind, State
+
+Record = Mapping[str, Any]
+"""A row of `deliveries`."""
+
+SAME_THREAD = timedelta(hours=24)
+"""What comes back within this time is told in the thread that it had."""
+_FLAPPING = 3
+"""Returns within SAME_THREAD from which on only the message is edited."""
+_FOR_ALL = {"worse", "turned", "reopened"}
+"""What is shown in the channel too, not in the thread alone."""
+_WORSE_BY = 100
+"""Rows that a doubling must amount to."""
+
+
+class Operation(StrEnum):
+    """What is asked of Slack."""
+
+    POST = "post"
+    REPLY = "reply"
+    UPDATE = "update"
+
+
+@dataclass(frozen=True)
+class Told:
+    """What people were told of an incident."""
+
+    incident_id: str
+    state: State
+    kind: Kind
+    rows: int
+
+    @classmethod
+    def of(cls, incident: Incident) -> "Told":
+        """What telling this incident tells."""
+        return cls(incident.id, incident.state, incident.kind, incident.rows)
+
+
+@dataclass
+class Stream:
+    """What a channel knows of a subject."""
+
+    name: str
+    incident_key: str | None = None
+    channel: str = ""
+    seq: int = 0
+    thread_ts: str | None = None
+    message_ts: str | None = None
+    told: Told | None = None
+    shown: str | None = None
+    endings: list[datetime] = field(default_factory=list)
+    """When it was told that it is over."""
+    returns: list[datetime] = field(default_factory=list)
+    """When it was told that it is back."""
+    last: Record | None = None
+    """The last row of the last step."""
+
+    @property
+    def pending(self) -> Record | None:
+        """The intent of which the outcome is not known."""
+        return self.last if self.last and self.last["state"] in {"intended", "unclear"} else None
+
+    @property
+    def failed(self) -> Record | None:
+        """The last step, where it certainly failed and may be tried again."""
+        return self.last if self.last and self.last["state"] == "failed" else None
+
+    def take(self, row: Record) -> None:
+        """Learn what became of a step."""
+        self.last, self.seq, self.channel = row, row["seq"], row["channel"]
+        self.incident_key = row["incident_key"] or self.incident_key
+        if row["state"] not in {"done", "dead"}:
+            return
+        # what was given up counts as told: else it would be tried for ever
+        if row["operation"] == Operation.POST:
+            self.message_ts, self.thread_ts = row["message_ts"], row["thread_ts"] or row["message_ts"]
+        if row["operation"] in {Operation.POST, Operation.UPDATE}:
+            self.shown = row["shown"]
+        if row["told"]:
+            self._learn(msgspec.json.decode(row["told"], type=Told), row["loaded_at"])
+
+    def _learn(self, told: Told, at: datetime) -> None:
+        if told.state.is_over:
+            self.endings.append(at)
+        elif self.told and self.told.state.is_over:
+            self.returns.append(at)
+        self.told = told
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing to tell in one stream."""
+
+    operation: Operation
+    transition: str
+    told: Told | None
+    """None where nobody is told anything new: the message is only brought up to date."""
+    shown: str | None
+    broadcast: bool = False
+
+
+def read_streams(rows: Iterable[Record]) -> dict[str, Stream]:
+    """The streams by name, from all rows of `deliveries`: of each step the row that was written last counts."""
+    latest: dict[tuple[str, int], Record] = {}
+    for row in sorted(rows, key=lambda row: str(row["load_id"])):
+        latest[row["stream"], row["seq"]] = row
+    streams: dict[str, Stream] = {}
+    for name, seq in sorted(latest):
+        streams.setdefault(name, Stream(name)).take(latest[name, seq])
+    return streams
+
+
+def next_step(stream: Stream, incident: Incident, shown: str, now: datetime) -> Step | None:
+    """What is to be told of an incident next, in a stream in which nothing is pending; None where all is told.
+
+    `shown` is the digest of the message as it would be now.
+    """
+    transition = _transition(stream, incident, now)
+    told = Told.of(incident)
+    if transition == "opened":
+        return Step(Operation.POST, transition, told, shown)
+    if stream.message_ts is None:
+        return None
+    if transition and _recent(stream.returns, now) + (transition == "reopened") >= _FLAPPING:
+        return Step(
+            Operation.UPDATE, transition, told, shown
+        )  # it comes and goes: the message says so, nobody is called
+    if stream.shown != shown:
+        return Step(Operation.UPDATE, "changed", None, shown)
+    if transition:
+        return Step(Operation.REPLY, transition, told, None, broadcast=transition in _FOR_ALL)
+    return None
+
+
+def _transition(stream: Stream, incident: Incident, now: datetime) -> str | None:
+    told = stream.told
+    if told is None or told.state.is_over:
+        if incident.state is not State.OPEN or not incident.alertable:
+            return None
+        return "reopened" if stream.message_ts and _recent(stream.endings, now) else "opened"
+    if incident.state is State.OPEN:
+        if told.state is State.FIXED:
+            return "reopened"
+        grown = incident.rows >= 2 * told.rows and incident.rows - told.rows >= _WORSE_BY
+        return "turned" if incident.kind is not told.kind else "worse" if grown else None
+    return None if incident.state is told.state else incident.state.value
+
+
+def _recent(moments: Iterable[datetime], now: datetime) -> int:
+    return sum(now - moment <= SAME_THREAD for moment in moments)
+
+
+def fingerprint(stream: str, seq: int) -> str:
+    """Names one step of a stream, in Slack too."""
+    return sha256(f"{stream} {seq}".encode()).hexdigest()[:32]
+
+
+def digest(text: str, blocks: Sequence[Mapping[str, Any]]) -> str:
+    """What a message shows, as a short text."""
+    return sha256(msgspec.json.encode([text, list(blocks)])).hexdigest()[:16]

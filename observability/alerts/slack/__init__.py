@@ -1,0 +1,1 @@
+"""Slack: the messages as it shows them, and how they get there."""

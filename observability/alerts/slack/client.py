@@ -1,0 +1,150 @@
+"""Slack's Web API, as far as telling incidents needs it. A fault says whether the request may have taken effect."""
+
+import urllib.error
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from http.client import HTTPException
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from slack_sdk import WebClient
+    from slack_sdk.web import SlackResponse
+
+    from observability.alerts.slack.block_kit import Payload
+
+EVENT = "dbt_observe"
+"""The type of the metadata by which our messages are found again."""
+_UNDECIDED = frozenset({"internal_error", "fatal_error", "request_timeout", "service_unavailable"})
+_PAGE, _PAGES = 100, 20
+_FIRST_SERVER_ERROR, _TOO_MANY = 500, 429
+
+
+class SlackFault(Exception):
+    """A request failed."""
+
+
+class Unclear(SlackFault):
+    """It may have taken effect, or may still."""
+
+
+class Busy(SlackFault):
+    """It had no effect; the same is welcome in `seconds`."""
+
+    def __init__(self, reason: str, seconds: float) -> None:
+        super().__init__(reason)
+        self.seconds = seconds
+
+
+class Refused(SlackFault):
+    """It had no effect, and the same would have none again. `error` is Slack's word for why."""
+
+    def __init__(self, error: str, details: str = "") -> None:
+        super().__init__(f"{error}: {details}" if details else error)
+        self.error = error
+
+
+@dataclass
+class SlackClient:
+    """Posts, edits and finds messages. Nothing is repeated here: a repeated post is a second one."""
+
+    token: str
+    base_url: str = "https://slack.com/api/"
+    timeout_seconds: float = 30.0
+    _ids: dict[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def _client(self) -> "WebClient":
+        from slack_sdk import WebClient
+
+        return WebClient(
+            token=self.token,
+            base_url=self.base_url.rstrip("/") + "/",
+            timeout=max(1, round(self.timeout_seconds)),
+            retry_handlers=[],
+        )
+
+    def post(
+        self,
+        channel: str,
+        payload: "Payload",
+        fingerprint: str,
+        thread_ts: str | None = None,
+        *,
+        broadcast: bool = False,
+    ) -> tuple[str, str]:
+        """Post a message; its channel's id and its ts. Raises SlackFault."""
+        body: dict[str, Any] = {
+            "channel": channel,
+            "metadata": {"event_type": EVENT, "event_payload": {"fingerprint": fingerprint}},
+            "unfurl_links": False,
+            "unfurl_media": False,
+            **_content(payload),
+        }
+        if thread_ts:
+            body |= {"thread_ts": thread_ts, "reply_broadcast": broadcast}
+        answer = self._call("chat.postMessage", body)
+        return str(answer["channel"]), str(answer["ts"])
+
+    def update(self, channel: str, ts: str, payload: "Payload") -> None:
+        """Make a message say something else; may be repeated. Raises SlackFault."""
+        self._call("chat.update", {"channel": channel, "ts": ts, **_content(payload)})
+
+    def find(self, channel: str, fingerprint: str, since: float, thread_ts: str | None = None) -> str | None:
+        """The ts of the message of this fingerprint, if there is one since then. Raises SlackFault."""
+        for message in self._messages(channel, since, thread_ts):
+            metadata = message.get("metadata") or {}
+            told = metadata.get("event_payload") or {}
+            if metadata.get("event_type") == EVENT and told.get("fingerprint") == fingerprint:
+                return str(message["ts"])
+        return None
+
+    def _messages(self, channel: str, since: float, thread_ts: str | None) -> Iterator[Mapping[str, Any]]:
+        method = "conversations.replies" if thread_ts else "conversations.history"
+        asked: dict[str, Any] = {"channel": channel, "limit": _PAGE, "include_all_metadata": True}
+        asked |= {"ts": thread_ts} if thread_ts else {"oldest": f"{since:.6f}"}
+        for _ in range(_PAGES):
+            answer = self._call(method, asked, reads=True)
+            yield from answer.get("messages") or ()
+            cursor = (answer.get("response_metadata") or {}).get("next_cursor")
+            if not cursor:
+                return
+            asked["cursor"] = cursor
+
+    def _call(self, method: str, body: dict[str, Any], *, reads: bool = False) -> "SlackResponse":
+        from slack_sdk.errors import SlackApiError
+
+        try:
+            return self._client.api_call(method, params=body) if reads else self._client.api_call(method, json=body)
+        except SlackApiError as error:
+            raise _fault(error.response) from error
+        except urllib.error.URLError as error:
+            if isinstance(error.reason, ConnectionRefusedError):
+                raise Busy("nobody answers", 5.0) from error
+            raise Unclear(f"{method}: {error.reason}") from error
+        except (OSError, HTTPException) as error:
+            raise Unclear(f"{method}: {error or type(error).__name__}") from error
+
+
+def _content(payload: "Payload") -> dict[str, Any]:
+    return {"text": payload.text, **({"blocks": payload.blocks} if payload.blocks else {})}
+
+
+def _fault(response: Any) -> SlackFault:
+    status = int(getattr(response, "status_code", 0) or 0)
+    data = response.data if isinstance(getattr(response, "data", None), dict) else {}
+    error = str(data.get("error") or f"HTTP {status}")
+    if status == _TOO_MANY or error in {"ratelimited", "rate_limited"}:
+        headers = {name.lower(): value for name, value in (response.headers or {}).items()}
+        return Busy(error, _seconds(headers.get("retry-after")))
+    if status >= _FIRST_SERVER_ERROR or error in _UNDECIDED:
+        return Unclear(error)
+    details = "; ".join(str(one) for one in (data.get("response_metadata") or {}).get("messages") or ())
+    return Refused(error, details or str(data.get("needed") or ""))
+
+
+def _seconds(told: Any) -> float:
+    try:
+        return max(float(told[0] if isinstance(told, list) else told), 0.0)
+    except (TypeError, ValueError):
+        return 1.0

@@ -1,9 +1,11 @@
 """Fixtures that several folders of tests share."""
 
+import signal
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 from shutil import copyfile
+from threading import current_thread, main_thread
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,6 +18,12 @@ if TYPE_CHECKING:
     from story import Engine, Story
 
     from observability.stores.bigquery import BigQueryStore
+
+
+def pytest_configure() -> None:
+    """What a shell starts in the background ignores SIGINT, and so would every process that a test starts."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and current_thread() is main_thread():
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

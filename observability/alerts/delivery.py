@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from uuid_utils import uuid7
 
+from observability.alerts import queries
 from observability.alerts.incidents import Incident
 from observability.alerts.outbox import Operation, Record, Step, Stream, digest, fingerprint, next_step, read_streams
 from observability.alerts.slack.block_kit import Payload, render_change, render_incident, render_summary
@@ -25,8 +26,6 @@ from observability.stores.base import Lease, Store
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-DELIVERIES = "SELECT d.* FROM {raw}.deliveries AS d"
-"""All that was ever told or meant to be."""
 _MANY = 5
 """New incidents that are told one by one; more are told in the thread of one summary."""
 _MOST_ATTEMPTS = 5
@@ -73,7 +72,7 @@ class Teller:
 
     def streams(self) -> dict[str, Stream]:
         """What this channel was told so far, by stream."""
-        known = read_streams(self.store.query(DELIVERIES).to_pylist())
+        known = read_streams(self.store.query(queries.DELIVERIES).to_pylist())
         mine = {name: stream for name, stream in known.items() if name.startswith(f"{self.channel}/")}
         self._streams = mine
         return mine
@@ -161,7 +160,7 @@ class Teller:
         }
         self._record(stream, row)
         try:
-            outcome = self._send(row, step, payload)
+            outcome = self._send(stream, row, step, payload)
         except Unclear as fault:
             return self._record(stream, {**row, "state": "unclear", "error": str(fault)})
         except SlackFault as fault:
@@ -169,7 +168,7 @@ class Teller:
         self._counts["done"] += 1
         return self._record(stream, {**row, **outcome, "state": "done"})
 
-    def _send(self, row: Mapping[str, Any], step: Step, payload: Payload) -> dict[str, Any]:
+    def _send(self, stream: Stream, row: dict[str, Any], step: Step, payload: Payload) -> dict[str, Any]:
         """Send it, as often as Slack says that it had no effect and the same is welcome later."""
         for attempt in range(_MOST_ATTEMPTS):
             self._keep_pace()
@@ -181,9 +180,11 @@ class Teller:
                     row["channel"], payload, row["fingerprint"], row["thread_ts"], broadcast=step.broadcast
                 )
             except Busy as fault:
-                if attempt == _MOST_ATTEMPTS - 1 or self.lease.seconds_left() < fault.seconds + _LEAST_LEASE:
+                welcome = self.clock() + timedelta(seconds=fault.seconds)
+                if attempt == _MOST_ATTEMPTS - 1 or not self._waited(welcome):
                     raise
-                self.pause(fault.seconds)
+                row["expires_at"] = self.clock() + timedelta(seconds=self.slack.timeout_seconds)
+                self._record(stream, row)  # it is sent later than was intended
             except Refused as fault:
                 if fault.error not in {"invalid_blocks", "msg_blocks_too_long"} or not payload.blocks:
                     raise
@@ -214,12 +215,16 @@ class Teller:
             if not stream.pending:
                 continue
             row = {name: stream.pending[name] for name in Delivery.__struct_fields__ if name != "delivery_date"}
-            over = (row["expires_at"] + timedelta(seconds=self.settle_seconds) - self.clock()).total_seconds()
-            if over > 0:
-                if self.lease.seconds_left() < over + _LEAST_LEASE:
-                    continue
-                self.pause(over)
-            self._record(stream, {**row, **self._looked_up(row)})
+            if self._waited(row["expires_at"] + timedelta(seconds=self.settle_seconds)):
+                self._record(stream, {**row, **self._looked_up(row)})
+
+    def _waited(self, until: datetime) -> bool:
+        """Wait, holding the lease; False where it is lost."""
+        while (left := (until - self.clock()).total_seconds()) > 0:
+            if self.lease.seconds_left() < _LEAST_LEASE:
+                return False
+            self.pause(min(left, _LEAST_LEASE / 2))
+        return True
 
     def _looked_up(self, row: Mapping[str, Any]) -> dict[str, Any]:
         if row["operation"] == Operation.UPDATE:

@@ -52,3 +52,6 @@ WHERE n.unique_id IN UNNEST(@subjects) AND JSON_VALUE(n.meta, '$.observe.runbook
   AND n.manifest_month IN UNNEST(@months) AND n.manifest_id IN UNNEST(@states)
 """
 """Where the meta of a node names a runbook. Parameters: `@subjects`, and `@states` and `@months` of STATES."""
+
+DELIVERIES = "SELECT d.* FROM {raw}.deliveries AS d ORDER BY d.load_id"
+"""All that was ever told or meant to be."""

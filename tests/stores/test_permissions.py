@@ -11,12 +11,14 @@ import pytest
 import requests
 from emulator import PROJECT, Emulator
 from factories import result, run_results, write_step
+from fake_slack import FakeSlack
 from google.auth.transport.requests import AuthorizedSession
+from pydantic import SecretStr
 from shop import A, B, C, passed, shop
 
 from observability.artifacts.step import Step
-from observability.config import Settings
-from observability.pipeline import current_messages, current_status, ingest, init_store, prune, query_view
+from observability.config import Settings, SlackSettings
+from observability.pipeline import alert, current_messages, current_status, ingest, init_store, prune, query_view
 
 PAGE = Path(__file__).parents[2] / "docs" / "bigquery.md"
 DATASET = "permitted"
@@ -58,7 +60,7 @@ def permissions(method: str, path: str, data: Any) -> Needed:
         return set() if method == "GET" else {("bigquery.jobs.create", "project"), *_job(body)}
     dataset, _, table = rest.partition("/")
     if table:
-        return _table(method, dataset, body)
+        return _table(method, path, dataset, body)
     reading, changing = {"bigquery.datasets.get", "bigquery.datasets.getIamPolicy"}, {"bigquery.datasets.update"}
     if method == "POST":
         return {("bigquery.datasets.create", "project")}
@@ -67,7 +69,9 @@ def permissions(method: str, path: str, data: Any) -> Needed:
     return {(one, dataset) for one in (reading if method == "GET" else changing)}
 
 
-def _table(method: str, dataset: str, body: Any) -> Needed:
+def _table(method: str, path: str, dataset: str, body: Any) -> Needed:
+    if path.endswith("/insertAll"):
+        return {("bigquery.tables.updateData", dataset)}
     verb = {"GET": "get", "POST": "create", "PATCH": "update"}[method]
     return {(f"bigquery.tables.{verb}", dataset), *_read(body.get("view", {}).get("query", ""))}
 
@@ -123,7 +127,14 @@ def test_each_command_needs_the_permissions_that_the_page_tells(
     current_status(settings)
     assert len(current_messages(settings)) == 1
     assert query_view(settings, "run_results").table.num_rows == 3
-    assert asked == told("`status`, `alert`, `query`")
+    assert asked == told("`status`, `query`, `alert --dry-run`")
+
+    asked.clear()
+    with FakeSlack("alerts") as slack:
+        channel = slack.channels["alerts"].id
+        to = SlackSettings(token=SecretStr(slack.token), channel=channel, base_url=slack.url)
+        assert alert(settings.model_copy(update={"slack": to})).done == 1
+    assert asked == told("`alert`")
 
     asked.clear()
     prune(settings, now + timedelta(days=3), 9_999)

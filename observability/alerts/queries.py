@@ -53,5 +53,10 @@ WHERE n.unique_id IN UNNEST(@subjects) AND JSON_VALUE(n.meta, '$.observe.runbook
 """
 """Where the meta of a node names a runbook. Parameters: `@subjects`, and `@states` and `@months` of STATES."""
 
-DELIVERIES = "SELECT d.* FROM {raw}.deliveries AS d ORDER BY d.load_id"
+DELIVERIES = """
+SELECT d.load_id, d.loaded_at, d.incident_key, d.incident_id, d.stream, d.seq, d.transition, d.operation, d.fingerprint,
+  d.channel, d.thread_ts, d.message_ts, d.state, d.attempts, d.expires_at, d.told, d.shown, d.error
+FROM {raw}.deliveries AS d
+ORDER BY d.load_id
+"""
 """All that was ever told or meant to be."""

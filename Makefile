@@ -72,11 +72,11 @@ $(V)/dbt-bigquery.ok: $(R)/dbt-bigquery.txt $(UV)
 	@$(UV) pip sync -q --compile-bytecode --require-hashes --no-build --python $(V)/dbt-bigquery/bin/python $<
 	@touch $@
 
-LOCK = $(UV) pip compile -q --universal --generate-hashes --no-emit-index-url --custom-compile-command 'make lock' $(UPGRADE) --python-version
+LOCK = $(UV) pip compile -q --universal --generate-hashes --custom-compile-command 'make lock' $(UPGRADE) --python-version
 lock: $(UV) ## compile the locks anew (UPGRADE=--upgrade for newer versions)
 	$(LOCK) 3.11 $(R)/core.in $(R)/dev.in -o $(R)/dev.txt
 	$(LOCK) 3.11 -c $(R)/dev.txt $(R)/core.in -o $(R)/core.txt
 	$(LOCK) 3.13 $(R)/emulator.in -o $(R)/emulator.txt
 	$(LOCK) 3.11 $(R)/dbt-bigquery.in -o $(R)/dbt-bigquery.txt
 	$(LOCK) 3.11 $(R)/uv.in -o $(R)/uv.txt
-	! grep -nE '://|index-url' $(R)/*.txt
+	! grep -nE '://|^-' $(R)/*.txt

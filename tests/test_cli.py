@@ -253,8 +253,9 @@ def test_a_store_that_is_held_by_another_does_not_hold_up_dbt_for_long_and_is_to
     store = tmp_path / "audit.duckdb"
     hold = f"""
 import sys
-from observability.stores.duckdb import DuckDBStore
-with DuckDBStore({str(store)!r})._locked():
+from pathlib import Path
+from observability.stores.duckdb.file import StoreFile
+with StoreFile(Path({str(store)!r}), 1).locked():
     print("ready", flush=True)
     sys.stdin.read()
 """

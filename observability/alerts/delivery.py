@@ -141,7 +141,7 @@ class Teller:
         if again and "repeat" in (again["error"] or ""):
             payload = Payload(f"{payload.text} (may be a repeat)", payload.blocks)
         row: dict[str, Any] = {
-            "incident_key": incident.key if incident else None,
+            "incident_key": incident.key if incident else "",
             "incident_id": incident.id if incident else None,
             "stream": stream.name,
             "seq": seq,

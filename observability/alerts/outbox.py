@@ -56,7 +56,7 @@ class Stream:
     """What a channel knows of a subject."""
 
     name: str
-    incident_key: str | None = None
+    incident_key: str = ""
     channel: str = ""
     seq: int = 0
     thread_ts: str | None = None
@@ -137,9 +137,8 @@ def next_step(stream: Stream, incident: Incident, shown: str, now: datetime) -> 
     if stream.message_ts is None:
         return None
     if transition and _recent(stream.returns, now) + (transition == "reopened") >= _FLAPPING:
-        return Step(
-            Operation.UPDATE, transition, told, shown
-        )  # it comes and goes: the message says so, nobody is called
+        # it comes and goes: the message says so, nobody is called
+        return Step(Operation.UPDATE, transition, told, shown)
     if stream.shown != shown:
         return Step(Operation.UPDATE, "changed", None, shown)
     if transition:

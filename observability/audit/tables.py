@@ -267,7 +267,7 @@ class SourceFreshness(FactColumns, frozen=True, kw_only=True):
 class Delivery(Row, frozen=True, kw_only=True):
     """An intent or an outcome of telling somebody."""
 
-    incident_key: Annotated[str | None, "The incident's subject, as one key; null for a message about several."]
+    incident_key: Annotated[str, "The incident's subject, as one key; empty for a message about several."]
     incident_id: Annotated[str | None, "The incident."]
     stream: Annotated[str, "What is told together, in one thread: the channel as it was named, and the subject."]
     seq: Annotated[int, "Position in the stream, from 1."]

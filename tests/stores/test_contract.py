@@ -275,8 +275,15 @@ def _ago(hours: int) -> datetime:
 
 def delivery(stream: str, **given: Any) -> Any:
     moment = datetime(2026, 3, 2, 6, tzinfo=UTC)
-    row: dict[str, Any] = dict.fromkeys(("incident_key", "incident_id", "thread_ts", "message_ts", "told", "shown"))
-    row |= {"seq": 1, "transition": "opened", "operation": "post", "fingerprint": "f", "channel": "#data"}
+    row: dict[str, Any] = dict.fromkeys(("incident_id", "thread_ts", "message_ts", "told", "shown"))
+    row |= {
+        "incident_key": "",
+        "seq": 1,
+        "transition": "opened",
+        "operation": "post",
+        "fingerprint": "f",
+        "channel": "#data",
+    }
     row |= {"state": "intended", "attempts": 1, "expires_at": moment, "error": None, "delivery_date": moment.date()}
     return Delivery(**(row | {"stream": stream} | given))
 

@@ -205,8 +205,9 @@ def test_a_store_that_another_loader_holds_is_waited_for_and_then_told_with_its_
     load(step, store)
     code = f"""
         import time
-        from observability.stores.duckdb import DuckDBStore
-        with DuckDBStore({str(store)!r})._locked():
+        from pathlib import Path
+        from observability.stores.duckdb.file import StoreFile
+        with StoreFile(Path({str(store)!r}), 1).locked():
             print("ready", flush=True)
             time.sleep(60)
     """
@@ -221,8 +222,9 @@ def test_a_store_that_another_loader_gives_back_in_time_is_waited_for(step: Path
     load(step, store)
     code = f"""
         import time
-        from observability.stores.duckdb import DuckDBStore
-        with DuckDBStore({str(store)!r})._locked():
+        from pathlib import Path
+        from observability.stores.duckdb.file import StoreFile
+        with StoreFile(Path({str(store)!r}), 1).locked():
             print("ready", flush=True)
             time.sleep(0.5)
     """

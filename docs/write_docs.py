@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from observability.audit.schema import TABLES, Column, Table
-from observability.audit.views import WINNERS, View, views
+from observability.audit.views import JOURNALS, WINNERS, View, views
 from observability.config import describe_settings
 
 ROOT = Path(__file__).parent.parent
@@ -34,7 +34,7 @@ def tables_page() -> str:
 
 def views_page() -> str:
     """The views, column by column."""
-    told = sorted(view.name for view in views() if view.name not in WINNERS)
+    told = sorted(view.name for view in views() if view.name not in TABLES)
     by_name = {view.name: view for view in views()}
     parts = [
         _NOTE,
@@ -44,7 +44,9 @@ def views_page() -> str:
         "The views "
         + ", ".join(f"[`{name}`](tables.md#{name})" for name in WINNERS)
         + " show the winning rows of the tables of those names: each invocation once, by the load with the best"
-        " evidence, and each project state once.",
+        " evidence, and each project state once. "
+        + " and ".join(f"[`{name}`](tables.md#{name})" for name in JOURNALS)
+        + " show what was told, each step with what became of it, and what people did.",
     ]
     for view in (by_name[name] for name in told):
         parts += [f"## {view.name}", view.description, _key(view), _columns(view.columns)]
@@ -56,13 +58,14 @@ def settings_table() -> str:
     rows = [
         (f"`{one.key}`", one.type.replace("|", "\\|"), f"`{one.default}`" if one.default else "", one.description)
         for one in describe_settings()
+        if one.variable
     ]
     return _table(("key", "type", "default", ""), rows)
 
 
 def views_table() -> str:
     """Every view that is no table's winning rows, in a line."""
-    rows = [(f"`{view.name}`", _first(view.description)) for view in views() if view.name not in WINNERS]
+    rows = [(f"`{view.name}`", _first(view.description)) for view in views() if view.name not in TABLES]
     return _table(("view", ""), sorted(rows))
 
 

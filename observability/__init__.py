@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from observability.version import __version__
 
-__all__ = ["Settings", "__version__", "current_messages", "current_status", "ingest"]
+__all__ = ["Settings", "__version__", "alert", "current_status", "ingest"]
 
 if TYPE_CHECKING:
     from observability.config import Settings
-    from observability.pipeline import current_messages, current_status, ingest
+    from observability.pipeline import alert, current_status, ingest
 
 
 def __getattr__(name: str) -> Any:

@@ -1,11 +1,19 @@
 import os
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from observability.config import RedactionSettings, Settings, StorageSettings, describe_settings, load_settings
+from observability.config import (
+    ChannelSettings,
+    RedactionSettings,
+    Settings,
+    StorageSettings,
+    describe_settings,
+    load_settings,
+)
 from observability.errors import ConfigError
 
 DEFAULTS = {
@@ -24,11 +32,20 @@ DEFAULTS = {
     "slack": {
         "token": None,
         "channel": None,
+        "fallback_channel": None,
+        "webhook_url": None,
         "base_url": "https://slack.com/api/",
         "timeout_seconds": 30.0,
         "settle_seconds": 60.0,
+        "owners": {},
+        "rules": (),
+        "channels": {},
+        "maintenance": (),
+        "links": {},
     },
 }
+
+MATCHED = ["severity", "kind", "environment", "project", "tag", "path", "group", "owner", "resource_type", "exposure"]
 
 
 @pytest.fixture(autouse=True)
@@ -225,7 +242,7 @@ def test_an_unknown_variable_is_told_with_the_nearest_right_one(
 
 def test_where_nothing_resembles_an_unknown_variable_all_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DBT_OBSERVE_QQQQ", "x")
-    listed = ", ".join(setting.variable for setting in describe_settings())
+    listed = ", ".join(setting.variable for setting in describe_settings() if setting.variable)
     assert error_of() == (
         "DBT_OBSERVE_QQQQ is not a setting",
         "environment variable DBT_OBSERVE_QQQQ",
@@ -379,7 +396,7 @@ def test_the_constructor_reads_no_place(project: Path) -> None:
 
 def test_each_setting_is_described_and_can_be_given_as_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     described = describe_settings()
-    assert [(each.key, each.variable, each.type, each.default) for each in described] == [
+    assert [(each.key, each.variable, each.type, each.default) for each in described if each.variable] == [
         ("store", "DBT_OBSERVE_STORE", "text", '"duckdb:///.dbt_observe/audit.duckdb"'),
         ("environment", "DBT_OBSERVE_ENVIRONMENT", "text", ""),
         ("artifacts_dir", "DBT_OBSERVE_ARTIFACTS_DIR", "path", '".dbt_observe/artifacts"'),
@@ -403,10 +420,22 @@ def test_each_setting_is_described_and_can_be_given_as_its_variable(monkeypatch:
         ),
         ("slack.token", "DBT_OBSERVE_SLACK__TOKEN", "secret text", ""),
         ("slack.channel", "DBT_OBSERVE_SLACK__CHANNEL", "text", ""),
+        ("slack.fallback_channel", "DBT_OBSERVE_SLACK__FALLBACK_CHANNEL", "text", ""),
+        ("slack.webhook_url", "DBT_OBSERVE_SLACK__WEBHOOK_URL", "secret text", ""),
         ("slack.base_url", "DBT_OBSERVE_SLACK__BASE_URL", "text", '"https://slack.com/api/"'),
         ("slack.timeout_seconds", "DBT_OBSERVE_SLACK__TIMEOUT_SECONDS", "number", "30.0"),
         ("slack.settle_seconds", "DBT_OBSERVE_SLACK__SETTLE_SECONDS", "number", "60.0"),
+        ("slack.owners", "DBT_OBSERVE_SLACK__OWNERS", "table of texts", ""),
+        ("slack.rules", "DBT_OBSERVE_SLACK__RULES", "list of tables", "[]"),
+        ("slack.channels", "DBT_OBSERVE_SLACK__CHANNELS", "table of tables", ""),
+        ("slack.maintenance", "DBT_OBSERVE_SLACK__MAINTENANCE", "list of tables", "[]"),
+        ("slack.links", "DBT_OBSERVE_SLACK__LINKS", "table of texts", ""),
     ]
+    assert [each.key for each in described if not each.variable and "rules" not in each.key] == [
+        *(f"slack.channels.*.{name}" for name in ("mention", "quiet_hours", "quiet_days", "zone")),
+        *(f"slack.maintenance[].{name}" for name in [*MATCHED, "begins", "ends", "reason"]),
+    ]
+    settable = [each for each in described if each.variable]
     assert all(each.description.endswith(".") for each in described)
     value_by_type = {
         "text": "x",
@@ -415,11 +444,18 @@ def test_each_setting_is_described_and_can_be_given_as_its_variable(monkeypatch:
         "whole number": "7",
         "list of texts": "x,y",
         "secret text": "x",
+        "table of texts": '{"x": "U012"}',
+        "table of tables": '{"x": {"zone": "Europe/Berlin"}}',
     }
-    for each in described:
-        monkeypatch.setenv(each.variable, value_by_type.get(each.type) or each.type.split(" | ")[-1])
+    value_by_key = {
+        "slack.rules": '[{"tag": ["x"], "mute": true}]',
+        "slack.maintenance": '[{"begins": "2026-03-01", "ends": "2026-03-02"}]',
+    }
+    for each in settable:
+        given = value_by_key.get(each.key) or value_by_type.get(each.type) or each.type.split(" | ")[-1]
+        monkeypatch.setenv(each.variable, given)
     changed = load_settings()
-    for each in described:
+    for each in settable:
         value: object = changed
         default: object = DEFAULTS
         for part in each.key.split("."):
@@ -429,6 +465,108 @@ def test_each_setting_is_described_and_can_be_given_as_its_variable(monkeypatch:
 
 
 def test_the_defaults_that_are_described_can_be_written_to_a_file(project: Path) -> None:
-    lines = [f"{each.key} = {each.default}" for each in describe_settings() if each.default]
+    lines = [f"{each.key} = {each.default}" for each in describe_settings() if each.variable and each.default]
     (project / "dbt_observe.toml").write_text("\n".join(lines))
     assert load_settings().model_dump() == DEFAULTS
+
+
+@pytest.mark.parametrize(
+    ("content", "what", "next_step"),
+    [
+        ('rules = ["x"]', "slack.rules[0] is 'x', but should be a table", "expected: list of tables, such as []"),
+        ("rules = 3", "slack.rules is 3, but should be a list of tables", "expected: list of tables, such as []"),
+        (
+            'rules = [{tag = ["x"]}]',
+            "slack.rules[0] should name a channel, people to mention, or mute = true",
+            "expected: list of tables, such as []",
+        ),
+        (
+            'rules = [{mute = true}, {chanel = "#x"}]',
+            "slack.rules[1].chanel is not a setting",
+            "did you mean slack.rules[].channel?",
+        ),
+        (
+            'rules = [{channel = "#x", tag = [1]}]',
+            "slack.rules[0].tag is 1, but should be text",
+            "expected: list of texts, such as []",
+        ),
+        (
+            'rules = [{channel = "#x", mention = ["@ann"]}]',
+            "slack.rules[0].mention is '@ann', but should be the id of a Slack user (U… or W…) or user group (S…)",
+            "expected: list of texts, such as []",
+        ),
+        (
+            'rules = [{channel = "#x", severity = ["bad"]}]',
+            "slack.rules[0].severity is 'bad', but should be 'critical', 'error' or 'warning'",
+            "expected: list of critical | error | warning, such as []",
+        ),
+        (
+            'owners = {ann = "ann"}',
+            (
+                "slack.owners.ann is 'ann', but should be the id of a Slack user (U…, W…), user group (S…) or channel "
+                "(C…, G…, #name)"
+            ),
+            "expected: table of texts",
+        ),
+        (
+            'channels."#data" = {zone = "Mars/Olympus"}',
+            (
+                "slack.channels.#data.zone is 'Mars/Olympus', but should be a time zone of this machine, such as "
+                "Europe/Berlin"
+            ),
+            'expected: text, such as "UTC"',
+        ),
+        (
+            'channels."#data" = {quiet_hours = "8-18"}',
+            "slack.channels.#data.quiet_hours is '8-18', but should be two times of day, such as \"20:00-07:00\"",
+            "expected: text",
+        ),
+        (
+            "maintenance = [{begins = 2026-03-01}]",
+            "slack.maintenance[0].ends is missing",
+            "expected: timestamp",
+        ),
+        (
+            "maintenance = [{begins = 2026-03-02, ends = 2026-03-01}]",
+            "slack.maintenance[0] should end after it begins",
+            "expected: list of tables, such as []",
+        ),
+    ],
+)
+def test_what_is_wrong_within_a_table_is_told_with_its_place(
+    project: Path, content: str, what: str, next_step: str
+) -> None:
+    path = project / "dbt_observe.toml"
+    path.write_text(f"[slack]\n{content}\n")
+    place = what.partition(" ")[0]
+    assert error_of() == (what, f"{path}: {place}", next_step)
+
+
+def test_a_table_in_the_environment_is_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DBT_OBSERVE_SLACK__OWNERS", '{"Data team": "S012"}')
+    assert load_settings().slack.owners == {"Data team": "S012"}
+    monkeypatch.setenv("DBT_OBSERVE_SLACK__OWNERS", "Data team=S012")
+    what, where, next_step = error_of()
+    assert what.startswith("slack.owners cannot be read: Expecting value")
+    assert where == "environment variable DBT_OBSERVE_SLACK__OWNERS"
+    assert next_step == "write the table of texts as JSON, or set it in dbt_observe.toml"
+
+
+@pytest.mark.parametrize(
+    ("clock", "quiet"),
+    [
+        ("2026-03-02T18:59", False),  # Monday, 19:59 in Berlin
+        ("2026-03-02T19:00", True),
+        ("2026-03-03T05:59", True),
+        ("2026-03-03T06:00", False),
+        ("2026-03-06T22:59", True),
+        ("2026-03-07T12:00", True),  # Saturday
+        ("2026-03-08T23:30", False),  # Monday in Berlin, and not yet in UTC
+        ("2026-06-01T17:59", False),
+        ("2026-06-01T18:00", True),  # in summer an hour earlier
+    ],
+)
+def test_a_channel_is_quiet_by_its_own_clock(clock: str, quiet: bool) -> None:
+    hours = "20:00-07:00" if not clock.startswith("2026-03-08") else "20:00-23:00"
+    channel = ChannelSettings(quiet_hours=hours, quiet_days=("sat", "sun"), zone="Europe/Berlin")
+    assert channel.is_quiet(datetime.fromisoformat(clock).replace(tzinfo=UTC)) is quiet

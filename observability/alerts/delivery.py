@@ -4,160 +4,243 @@ One teller at a time, who holds a lease. Whatever moment it dies at, the next on
 waits until the request is certainly over, and looks whether Slack has the message.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from time import monotonic, sleep
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 from uuid_utils import uuid7
 
 from observability.alerts import queries
-from observability.alerts.incidents import Incident
-from observability.alerts.outbox import Operation, Record, Step, Stream, digest, fingerprint, next_step, read_streams
+from observability.alerts.meta import Record
+from observability.alerts.notices import Notice
+from observability.alerts.outbox import Operation, Step, Stream, digest, fingerprint, next_step, read_streams
 from observability.alerts.slack.block_kit import Payload, render_change, render_incident, render_summary
-from observability.alerts.slack.client import Busy, Refused, SlackClient, SlackFault, Unclear
+from observability.alerts.slack.client import Busy, Refused, SlackFault, Unclear
 from observability.audit.arrow import to_arrow
 from observability.audit.tables import Delivery
 from observability.errors import TellingError
-from observability.stores.base import Lease, Store
+from observability.stores.base import Lease
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    import pyarrow as pa
 
 _MANY = 5
 """New incidents that are told one by one; more are told in the thread of one summary."""
 _MOST_ATTEMPTS = 5
 """Failures, one after the other, after which a step is given up."""
+_MOST_ATTEMPTS_IN_CHANNEL = 100
+"""The same where it is the channel that takes nothing: it may be mended within the day."""
 _MOST_ROUNDS = 50
 _LEAST_LEASE = 30.0
 """Seconds that a lease must last for anything to be sent."""
-_UNREADABLE = frozenset({"missing_scope", "not_in_channel", "channel_not_found", "not_allowed_token_type"})
-_GONE = frozenset({"message_not_found", "cant_update_message", "edit_window_closed", "is_archived"})
-_NOBODY_CAN = frozenset(
-    {"invalid_auth", "not_authed", "token_revoked", "token_expired", "account_inactive", "missing_scope"}
-) | frozenset({"channel_not_found", "not_in_channel"})
-"""Why nothing can be told in a channel; no step is to blame."""
+
+_APP_FAULTS: Mapping[str, str] = {
+    "missing_scope": "give the app the scope chat:write, and install it again",
+    **dict.fromkeys(
+        ("invalid_auth", "not_authed", "token_revoked", "token_expired", "account_inactive", "not_allowed_token_type"),
+        "put the bot token of an installed app into DBT_OBSERVE_SLACK__TOKEN; dbt-observe doctor checks it",
+    ),
+}
+"""Why Slack lets this app tell nothing at all, and what to do."""
+_CHANNEL_FAULTS: Mapping[str, str] = {
+    "not_in_channel": "invite the app to the channel: /invite @its-name",
+    "channel_not_found": "name the channel by its id, and invite the app to it",
+    "is_archived": "unarchive the channel, or name another one",
+    "restricted_action": "let the app post in the channel, or name another one",
+    **dict.fromkeys(
+        ("no_service", "no_team", "invalid_token", "channel_is_archived", "action_prohibited"),
+        "make a new incoming webhook, and put it into DBT_OBSERVE_SLACK__WEBHOOK_URL",
+    ),
+}
+"""Why a channel takes nothing, and what to do."""
+_GONE = frozenset({"message_not_found", "cant_update_message", "edit_window_closed", "thread_not_found"})
+"""Why a step can never be done."""
+_UNREADABLE = frozenset({"missing_scope", "not_allowed_token_type", "no_history", "thread_not_found", *_CHANNEL_FAULTS})
+"""Why it cannot be looked up whether Slack has a message."""
+
+
+_DELIVERY = tuple(name for name in Delivery.__struct_fields__ if name != "delivery_date")
+
+
+class Journal(Protocol):
+    """Where it is kept what was told: a store."""
+
+    def query(self, sql: str, parameters: Mapping[str, object] | None = None) -> "pa.Table":
+        """Run a query."""
+
+    def record(self, table: str, rows: "pa.Table") -> None:
+        """Append rows that can be asked for at once."""
+
+
+class Messenger(Protocol):
+    """Who brings messages. Every method raises SlackFault."""
+
+    timeout_seconds: float
+
+    @property
+    def edits(self) -> bool:
+        """Whether messages can be edited and answered in a thread."""
+
+    def post(
+        self,
+        channel: str,
+        payload: Payload,
+        fingerprint: str,
+        thread_ts: str | None = None,
+        *,
+        broadcast: bool = False,
+    ) -> tuple[str, str]:
+        """Post a message; its channel's id and its ts."""
+
+    def update(self, channel: str, ts: str, payload: Payload) -> None:
+        """Make a message say something else; may be repeated."""
+
+    def find(self, channel: str, fingerprint: str, since: float, thread_ts: str | None = None) -> str | None:
+        """The ts of the message of this fingerprint, if there is one since then."""
+
+    def permalink(self, channel: str, ts: str) -> str | None:
+        """Where people find a message; None where that cannot be told."""
 
 
 @dataclass(frozen=True)
 class Telling:
-    """What a teller did in all: steps by what became of them; `left` are still to be told, `news` it told just now."""
+    """What was told: steps by what became of them; `left` are still to be told.
 
-    done: int
-    failed: int
-    dead: int
-    left: int
-    news: int
+    `problems` says, in a sentence each, what kept something from being told. `elsewhere`: another process tells.
+    """
+
+    done: int = 0
+    failed: int = 0
+    dead: int = 0
+    left: int = 0
+    problems: tuple[str, ...] = ()
+    elsewhere: bool = False
 
 
 @dataclass
 class Teller:
-    """Tells incidents in one channel."""
+    """Tells incidents, each in its channels. Constructed anew for each alert."""
 
-    store: Store
-    slack: SlackClient
+    store: Journal
+    slack: Messenger
     lease: Lease
-    channel: str
     settle_seconds: float = 60.0
     """How long after its time is over a request may still take effect."""
     pace_seconds: float = 1.0
-    """Between two messages: Slack takes one a second."""
+    """Between two messages in a channel: Slack takes one a second."""
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     pause: Callable[[float], None] = sleep
     _streams: dict[str, Stream] = field(default_factory=dict)
-    _sent_at: float = -1e9
-    _counts: dict[str, int] = field(default_factory=lambda: {"done": 0, "failed": 0, "dead": 0})
+    _sent_at: dict[str, float] = field(default_factory=dict)
+    _closed: dict[str, str] = field(default_factory=dict)
+    """Channels that take nothing, and why."""
+    done: int = 0
+    """Steps that were done so far."""
+    _failed: int = 0
+    _dead: int = 0
 
     def streams(self) -> dict[str, Stream]:
-        """What this channel was told so far, by stream."""
-        known = read_streams(self.store.query(queries.DELIVERIES).to_pylist())
-        mine = {name: stream for name, stream in known.items() if name.startswith(f"{self.channel}/")}
-        self._streams = mine
-        return mine
+        """What was told so far, by stream. Raises StoreError."""
+        self._streams = read_streams(self.store.query(queries.DELIVERIES).to_pylist())
+        return self._streams
 
-    def tell(self, incidents: Sequence[Incident]) -> Telling:
-        """Tell all that is new. Raises TellingError where nothing can be told here, and StoreError."""
-        self.streams()
-        was_silent = not self._streams
-        before = self._counts["done"]
+    @property
+    def progress(self) -> tuple[int, int]:
+        """Grows when something was done, or found to be impossible."""
+        return self.done, len(self._closed)
+
+    def revive(self, stream: Stream) -> None:
+        """Take up again what was given up in a stream."""
+        if stream.last:
+            row = {name: stream.last[name] for name in _DELIVERY}
+            self._record(stream, {**row, "state": "failed", "attempts": 0})
+
+    def tell(self, notices: Sequence[Notice]) -> Telling:
+        """Tell all that is new. What was done before by this teller counts too.
+
+        Raises TellingError where Slack lets this app tell nothing, and StoreError.
+        """
         tried: set[str] = set()
         for _ in range(_MOST_ROUNDS):
             self._settle()
-            steps = [
-                (stream, incident, step)
-                for stream, incident, step in self._steps(incidents)
-                if stream.name not in tried
-            ]
-            if not steps or self.lease.seconds_left() < _LEAST_LEASE:
+            due = [(stream, notice, step) for stream, notice, step in self._due(notices) if stream.name not in tried]
+            if not due or self._is_ending():
                 break
-            opened = [incident for _, incident, step in steps if step.transition == "opened"]
-            thread = self._summarize(opened) if len(opened) > (1 if was_silent else _MANY) else None
-            for stream, incident, step in steps:
-                if self.lease.seconds_left() < _LEAST_LEASE:
+            threads = self._summarize(due)
+            for stream, notice, step in due:
+                if self._is_ending():
                     break
-                in_thread = thread if step.transition == "opened" else None
-                if self._take(stream, step, _payload(incident, step), incident, in_thread)["state"] == "failed":
+                if notice.channel in self._closed:
+                    continue
+                in_thread = threads.get(notice.channel) if step.transition == "opened" else None
+                if in_thread and not self.slack.edits:
+                    self._cover(stream, step, notice, in_thread)
+                elif (
+                    self._take(stream, step, _payload(notice, step, in_thread), notice, in_thread)["state"] == "failed"
+                ):
                     tried.add(stream.name)
-            was_silent = False
-        left = len(list(self._steps(incidents)))
-        return Telling(**self._counts, left=left, news=self._counts["done"] - before)
+            tried |= {notice.stream for notice in notices if notice.channel in self._closed}
+        problems = tuple(f"{channel}: {why}" for channel, why in self._closed.items())
+        return Telling(self.done, self._failed, self._dead, sum(1 for _ in self._due(notices)), problems)
 
-    def _steps(self, incidents: Sequence[Incident]) -> "Iterator[tuple[Stream, Incident, Step]]":
-        for incident in incidents:
-            stream = self._streams.setdefault(name := f"{self.channel}/{incident.key}", Stream(name))
-            payload = render_incident(incident)
-            step = (
-                None
-                if stream.pending
-                else next_step(stream, incident, digest(payload.text, payload.blocks), self.clock())
-            )
+    def _due(self, notices: Sequence[Notice]) -> Iterator[tuple[Stream, Notice, Step]]:
+        for notice in notices:
+            stream = self._streams.setdefault(notice.stream, Stream(notice.stream))
+            if stream.pending:
+                continue
+            payload = render_incident(notice)
+            shown = digest(payload.text, payload.blocks)
+            step = next_step(stream, notice, shown, self.clock(), edits=self.slack.edits)
             if step:
-                yield stream, incident, step
+                yield stream, notice, step
 
-    def _summarize(self, incidents: Sequence[Incident]) -> str | None:
-        """Tell that there are many; the message that their thread hangs on."""
-        names = digest("", [{"id": incident.id} for incident in incidents])
-        stream = self._streams.setdefault(name := f"{self.channel}/summary/{names}", Stream(name))
+    def _summarize(self, due: Sequence[tuple[Stream, Notice, Step]]) -> dict[str, str]:
+        """Where there are many new ones for a channel, tell so; the messages that their threads hang on, by channel.
+
+        A channel in which nothing was told so far hears of all that is open at once.
+        """
+        spoken_in = {name.partition("/")[0] for name, stream in self._streams.items() if stream.message_ts}
+        opened: dict[str, list[Notice]] = {}
+        for _, notice, step in due:
+            if step.transition == "opened":
+                opened.setdefault(notice.channel, []).append(notice)
+        threads = {}
+        for channel, notices in opened.items():
+            if len(notices) <= (_MANY if channel in spoken_in else 1):
+                continue
+            names = digest("", [{"id": notice.incident.id} for notice in notices])
+            stream = self._streams.setdefault(name := f"{channel}/summary/{names}", Stream(name))
+            if stream.message_ts is None and not stream.pending and not self._is_ending():
+                self._take(stream, Step(Operation.POST, "summary", None, None), render_summary(notices))
+                self._settle()
+            if stream.message_ts:
+                threads[channel] = stream.message_ts
+        return threads
+
+    def post_once(self, channel: str, name: str, payload: Payload) -> bool:
+        """Post a message that is no incident's, unless one of that name is there. Whether it is there now."""
+        stream = self._streams.setdefault(full := f"{channel}/{name}", Stream(full))
+        self._settle()
         if stream.message_ts is None and not stream.pending:
-            self._take(stream, Step(Operation.POST, "summary", None, None), render_summary(incidents))
+            self._take(stream, Step(Operation.POST, name.partition("/")[0], None, None), payload)
             self._settle()
-        return stream.message_ts
+        return stream.message_ts is not None
 
     def _take(
         self,
         stream: Stream,
         step: Step,
         payload: Payload,
-        incident: Incident | None = None,
+        notice: Notice | None = None,
         thread: str | None = None,
     ) -> Record:
         """Take one step: intent, request, outcome."""
-        again = stream.failed if stream.failed and stream.failed["transition"] == step.transition else None
-        now = self.clock()
-        seq = stream.seq + 1
-        thread_ts = thread if step.operation is Operation.POST else stream.thread_ts
-        if again and "repeat" in (again["error"] or ""):
+        row = self._intent(stream, step, notice, thread)
+        if "repeat" in _error_of(stream, step):
             payload = Payload(f"{payload.text} (may be a repeat)", payload.blocks)
-        row: dict[str, Any] = {
-            "incident_key": incident.key if incident else "",
-            "incident_id": incident.id if incident else None,
-            "stream": stream.name,
-            "seq": seq,
-            "transition": step.transition,
-            "operation": step.operation.value,
-            "fingerprint": fingerprint(stream.name, seq),
-            "channel": stream.channel or self._channel_id(),
-            "thread_ts": thread_ts,
-            "message_ts": stream.message_ts if step.operation is Operation.UPDATE else None,
-            "state": "intended",
-            "attempts": (again["attempts"] if again else 0) + 1,
-            "expires_at": now + timedelta(seconds=self.slack.timeout_seconds),
-            "told": msgspec.json.encode(step.told).decode() if step.told else None,
-            "shown": step.shown,
-            "error": None,
-        }
         self._record(stream, row)
         try:
             outcome = self._send(stream, row, step, payload)
@@ -165,13 +248,39 @@ class Teller:
             return self._record(stream, {**row, "state": "unclear", "error": str(fault)})
         except SlackFault as fault:
             return self._refused(stream, row, fault)
-        self._counts["done"] += 1
+        self.done += 1
         return self._record(stream, {**row, **outcome, "state": "done"})
+
+    def _cover(self, stream: Stream, step: Step, notice: Notice, ts: str) -> None:
+        """Write down that another message has told it."""
+        self._record(stream, {**self._intent(stream, step, notice, None), "message_ts": ts, "state": "done"})
+
+    def _intent(self, stream: Stream, step: Step, notice: Notice | None, thread: str | None) -> dict[str, Any]:
+        seq = stream.seq + 1
+        again = _tried_before(stream, step)
+        return {
+            "incident_key": notice.incident.key if notice else "",
+            "incident_id": notice.incident.id if notice else None,
+            "stream": stream.name,
+            "seq": seq,
+            "transition": step.transition,
+            "operation": step.operation.value,
+            "fingerprint": fingerprint(stream.name, seq),
+            "channel": stream.channel or self._channel_id(stream.name.partition("/")[0]),
+            "thread_ts": thread if step.operation is Operation.POST else stream.thread_ts,
+            "message_ts": stream.message_ts if step.operation is Operation.UPDATE else None,
+            "state": "intended",
+            "attempts": (again["attempts"] if again else 0) + 1,
+            "expires_at": self.clock() + timedelta(seconds=self.slack.timeout_seconds),
+            "told": msgspec.json.encode(step.told).decode() if step.told else None,
+            "shown": step.shown,
+            "error": None,
+        }
 
     def _send(self, stream: Stream, row: dict[str, Any], step: Step, payload: Payload) -> dict[str, Any]:
         """Send it, as often as Slack says that it had no effect and the same is welcome later."""
         for attempt in range(_MOST_ATTEMPTS):
-            self._keep_pace()
+            self._keep_pace(row["channel"])
             try:
                 if step.operation is Operation.UPDATE:
                     self.slack.update(row["channel"], row["message_ts"], payload)
@@ -188,47 +297,56 @@ class Teller:
             except Refused as fault:
                 if fault.error not in {"invalid_blocks", "msg_blocks_too_long"} or not payload.blocks:
                     raise
-                payload = payload.plain  # better than not at all
+                payload = payload.plain
             else:
                 return {"channel": channel, "message_ts": ts}
-        raise Busy("it stays busy", 0.0)
+        raise Refused("not_welcome")
 
     def _refused(self, stream: Stream, row: dict[str, Any], fault: SlackFault) -> Record:
         """It certainly had no effect."""
         error = fault.error if isinstance(fault, Refused) else ""
-        is_over = error in _GONE or row["attempts"] >= _MOST_ATTEMPTS
-        if error in _NOBODY_CAN:
+        if error in _APP_FAULTS:
             self._record(stream, {**row, "state": "failed", "attempts": row["attempts"] - 1, "error": str(fault)})
             raise TellingError(
-                f"Slack refuses to tell anything in {self.channel}: {fault}",
-                where="slack.channel, slack.token",
-                next_step=_HELP.get(
-                    error, "check the app's token and scopes; what was to be told is told the next time"
-                ),
+                f"Slack lets this app tell nothing: {fault}",
+                where="slack.token (DBT_OBSERVE_SLACK__TOKEN)",
+                next_step=f"{_APP_FAULTS[error]}; what was to be told is told the next time",
             )
-        self._counts["dead" if is_over else "failed"] += 1
-        return self._record(stream, {**row, "state": "dead" if is_over else "failed", "error": str(fault)})
+        most = _MOST_ATTEMPTS_IN_CHANNEL if error in _CHANNEL_FAULTS else _MOST_ATTEMPTS
+        state = "dead" if error in _GONE or row["attempts"] >= most else "failed"
+        if error in _CHANNEL_FAULTS:
+            self._closed[stream.name.partition("/")[0]] = f"{fault}; {_CHANNEL_FAULTS[error]}"
+        if state == "dead":
+            self._dead += 1
+        else:
+            self._failed += 1
+        return self._record(stream, {**row, "state": state, "error": str(fault)})
 
     def _settle(self) -> None:
         """Find out what became of steps whose outcome is not known."""
         for stream in list(self._streams.values()):
             if not stream.pending:
                 continue
-            row = {name: stream.pending[name] for name in Delivery.__struct_fields__ if name != "delivery_date"}
+            row = {name: stream.pending[name] for name in _DELIVERY}
             if self._waited(row["expires_at"] + timedelta(seconds=self.settle_seconds)):
                 self._record(stream, {**row, **self._looked_up(row)})
+
+    def _is_ending(self) -> bool:
+        """Whether the lease does not last for another message."""
+        return self.lease.seconds_left() < _LEAST_LEASE
 
     def _waited(self, until: datetime) -> bool:
         """Wait, holding the lease; False where it is lost."""
         while (left := (until - self.clock()).total_seconds()) > 0:
-            if self.lease.seconds_left() < _LEAST_LEASE:
+            if self._is_ending():
                 return False
             self.pause(min(left, _LEAST_LEASE / 2))
         return True
 
     def _looked_up(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        not_there = {"state": "failed", "attempts": row["attempts"] - 1}
         if row["operation"] == Operation.UPDATE:
-            return {"state": "failed", "attempts": row["attempts"] - 1, "error": "unclear: it is edited again"}
+            return {**not_there, "error": "unclear: it is edited again"}
         since = row["expires_at"].timestamp() - self.slack.timeout_seconds - 300
         for _ in range(_MOST_ATTEMPTS):
             try:
@@ -238,15 +356,14 @@ class Teller:
             except Unclear:
                 self.pause(self.pace_seconds)
             except Refused as fault:
-                if fault.error not in _UNREADABLE and fault.error != "thread_not_found":
+                if fault.error not in _UNREADABLE:
                     continue
-                if row["operation"] == Operation.REPLY:
+                if row["operation"] == Operation.REPLY and self.slack.edits:
                     return {"state": "done", "error": f"unclear, and {fault}: the message itself says how it is"}
-                return {"state": "failed", "attempts": row["attempts"] - 1, "error": f"may be a repeat: {fault}"}
+                return {**not_there, "error": f"may be a repeat: {fault}"}
             else:
-                self._counts["done"] += bool(found)
-                told = {"state": "done", "message_ts": found} if found else {"state": "failed", "error": "not in Slack"}
-                return told if found else {**told, "attempts": row["attempts"] - 1}
+                self.done += bool(found)
+                return {"state": "done", "message_ts": found} if found else {**not_there, "error": "not in Slack"}
         return {"state": "unclear"}
 
     def _record(self, stream: Stream, row: Mapping[str, Any]) -> Record:
@@ -257,23 +374,30 @@ class Teller:
         stream.take(written)
         return written
 
-    def _channel_id(self) -> str:
+    def _channel_id(self, name: str) -> str:
         """The channel's id, where Slack has told it."""
-        return next((one.channel for one in self._streams.values() if one.channel), self.channel)
+        known = (one for one in self._streams.values() if one.name.startswith(f"{name}/") and one.message_ts)
+        return next((one.channel for one in known), name)
 
-    def _keep_pace(self) -> None:
-        wait = self._sent_at + self.pace_seconds - monotonic()
+    def _keep_pace(self, channel: str) -> None:
+        wait = self._sent_at.get(channel, -1e9) + self.pace_seconds - monotonic()
         if wait > 0:
             self.pause(wait)
-        self._sent_at = monotonic()
+        self._sent_at[channel] = monotonic()
 
 
-_HELP = {
-    "not_in_channel": "invite the app to the channel: /invite @its-name",
-    "channel_not_found": "name the channel by its id, and invite the app to it",
-    "missing_scope": "give the app the scope chat:write, and install it again",
-}
+def _tried_before(stream: Stream, step: Step) -> Record | None:
+    """The last attempt at the same step, where it certainly failed."""
+    return stream.failed if stream.failed and stream.failed["transition"] == step.transition else None
 
 
-def _payload(incident: Incident, step: Step) -> Payload:
-    return render_change(incident, step.transition) if step.operation is Operation.REPLY else render_incident(incident)
+def _error_of(stream: Stream, step: Step) -> str:
+    again = _tried_before(stream, step)
+    return (again["error"] or "") if again else ""
+
+
+def _payload(notice: Notice, step: Step, thread: str | None) -> Payload:
+    if step.operation is Operation.REPLY:
+        return render_change(notice, step.transition)
+    called = step.told.mentioned if step.told else bool(notice.mention)
+    return render_incident(notice, mentioned=called and thread is None)

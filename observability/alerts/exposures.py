@@ -1,14 +1,11 @@
 """Who is hurt: the exposures below what is broken."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
-from typing import Any
 
-import msgspec
-
-Record = Mapping[str, Any]
-"""A row of one of the queries."""
+from observability.alerts.meta import Record, read_observe
 
 
 class Risk(StrEnum):
@@ -30,6 +27,9 @@ class Exposure:
     distance: int
     risk: Risk
     critical: bool = False
+    channel: str | None = None
+    """Where its own people hear of what hurts it."""
+    muted_until: datetime | None = None
 
 
 @dataclass
@@ -62,6 +62,7 @@ class Exposures:
 
 
 def _exposure(row: Record, risk: Risk) -> Exposure:
+    said = read_observe(row["meta"])
     return Exposure(
         unique_id=row["exposure_unique_id"],
         name=row["label"] or row["name"] or row["exposure_unique_id"],
@@ -70,12 +71,7 @@ def _exposure(row: Record, risk: Risk) -> Exposure:
         url=row["url"],
         distance=row["distance"],
         risk=risk,
-        critical=observe(row["meta"]).get("severity") == "critical",
+        critical=said.severity == "critical",
+        channel=said.channel,
+        muted_until=said.mute_until,
     )
-
-
-def observe(meta: str | None) -> Mapping[str, Any]:
-    """What a node's meta says to us, under `observe`."""
-    decoded = msgspec.json.decode(meta) if meta else {}
-    observe = decoded.get("observe") if isinstance(decoded, dict) else None
-    return observe if isinstance(observe, dict) else {}

@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
-from observability.alerts.exposures import Exposure, Exposures, Record, Risk, observe
+from observability.alerts.exposures import Exposure, Exposures, Risk
+from observability.alerts.meta import NOTHING_DECLARED, Declared, Record, find_declared
 
 
 class Kind(StrEnum):
@@ -17,6 +18,7 @@ class Kind(StrEnum):
     FRESHNESS_RUNTIME_ERROR = "freshness_runtime_error"
     RUN_INTERRUPTED = "run_interrupted"
     RUN_FAILED = "run_failed"
+    RUN_OVERDUE = "run_overdue"
 
 
 class State(StrEnum):
@@ -30,6 +32,8 @@ class State(StrEnum):
     """A later manifest lacks it."""
     EXPIRED = "expired"
     """Nothing was seen of it for 90 days while its project went on."""
+    RESOLVED = "resolved"
+    """Somebody said that it is over, and it was not seen since."""
 
     @property
     def is_over(self) -> bool:
@@ -64,6 +68,30 @@ class Failure:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Attention:
+    """What people did about an incident: who is on it, or until when nobody wants to hear of it, and why."""
+
+    acted_by: str
+    snoozed_until: datetime | None = None
+    """None where it is acknowledged, or resolved."""
+    reason: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Warehouse:
+    """Where the warehouse has more of what failed."""
+
+    query_id: str | None = None
+    job_project: str | None = None
+    job_location: str | None = None
+    failures_table: str | None = None
+    """The table of a test's rows, with --store-failures."""
+
+
+_NOWHERE = Warehouse()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Incident:
     """One cause, with all that hangs on it."""
 
@@ -86,14 +114,20 @@ class Incident:
     """unique_ids of nodes that fail too, and below it."""
     exposures: tuple[Exposure, ...] = ()
     owner: str | None = None
-    runbook: str | None = None
+    declared: Declared = NOTHING_DECLARED
+    attention: Attention | None = None
+    warehouse: Warehouse = _NOWHERE
     since: datetime
     seen_at: datetime
     last_good_at: datetime | None = None
     bad_runs: int = 1
     command: str | None = None
     invocation_id: str | None = None
+    dag_id: str | None = None
     dag_run_id: str | None = None
+    task_id: str | None = None
+    map_index: int | None = None
+    try_number: int | None = None
     log_url: str | None = None
     closed_at: datetime | None = None
     alertable: bool = True
@@ -108,6 +142,11 @@ class Incident:
         return self.state is State.FIXED
 
     @property
+    def resource_type(self) -> str:
+        """Of the node that is to be mended; step for a step."""
+        return "step" if self.kind in STEPS else self.subject.partition(".")[0]
+
+    @property
     def rows(self) -> int:
         """Rows that its failing tests found."""
         return sum(failure.failures or 0 for failure in self.failures)
@@ -119,26 +158,35 @@ class Situation:
 
     incidents: Sequence[Record]
     exposures: Sequence[Record] = ()
-    runbooks: Sequence[Record] = ()
+    declared: Sequence[Record] = ()
+    results: Sequence[Record] = ()
 
 
-STEPS = frozenset({Kind.RUN_INTERRUPTED, Kind.RUN_FAILED})
+STEPS = frozenset({Kind.RUN_INTERRUPTED, Kind.RUN_FAILED, Kind.RUN_OVERDUE})
 """The kinds of incidents whose subject is a step."""
 _ORDER = {severity: rank for rank, severity in enumerate(Severity)}
 
 
 def find_incidents(situation: Situation) -> list[Incident]:
     """Every incident that was asked for; the worst first, what is fixed or over last."""
-    runbooks = {
-        (row["project_name"], row["environment"], row["unique_id"]): str(observe(row["meta"])["runbook"])
-        for row in situation.runbooks
+    warehouse = {
+        (row["invocation_id"], row["unique_id"]): Warehouse(
+            query_id=row["query_id"],
+            job_project=row["job_project"],
+            job_location=row["job_location"],
+            failures_table=row["failures_table"],
+        )
+        for row in situation.results
     }
     exposures = _exposures(situation)
     incidents = []
     for row in situation.incidents:
         scope = (row["project_name"], row["environment"])
         at_risk = exposures.setdefault(scope, Exposures(scope, ()))
-        incidents.append(_incident(row, row["nodes"] or [], at_risk, runbooks))
+        declared = find_declared(situation.declared, scope, (row["worst_node"], row["subject"]))
+        found = _incident(row, row["nodes"] or [], at_risk, declared)
+        known = warehouse.get((row["invocation_id"], row["worst_node"]), found.warehouse)
+        incidents.append(replace(found, warehouse=known))
     return sorted(incidents, key=_place)
 
 
@@ -155,7 +203,7 @@ def _incident(
     row: Record,
     nodes: Sequence[Record],
     exposures: Exposures,
-    runbooks: dict[tuple[str | None, str, str], str],
+    declared: Declared,
 ) -> Incident:
     kind = Kind(row["kind"])
     state = State(row["state"])
@@ -164,14 +212,14 @@ def _incident(
     failing.sort(key=lambda node: (node["unique_id"] != row["worst_node"], node["unique_id"]))
     blocked = _names(nodes, "blocked")
     worst = next((node for node in failing if node["unique_id"] == row["worst_node"]), row)
-    scope = (row["project_name"], row["environment"])
+    said = declared.observe.severity if row["outcome"] == "failure" else None
     return Incident(
         key=row["incident_key"],
         id=row["incident_id"],
         project_name=row["project_name"],
         environment=row["environment"],
         kind=kind,
-        severity=Severity(row["severity"]),
+        severity=Severity(said or row["severity"]),
         state=state,
         subject=row["subject"],
         name=_name(row),
@@ -185,16 +233,18 @@ def _incident(
             built=kind is Kind.TEST_FAILURE and not fixed,
         ),
         owner=row["owner"],
-        runbook=next(
-            (runbooks[*scope, node] for node in (row["worst_node"], row["subject"]) if (*scope, node) in runbooks), None
-        ),
+        declared=declared,
         since=row["opened_at"],
         seen_at=row["last_bad_at"],
         last_good_at=row["last_well_at"],
         bad_runs=row["bad_runs"],
         command=row["command"],
         invocation_id=row["invocation_id"],
+        dag_id=row["dag_id"],
         dag_run_id=row["dag_run_id"],
+        task_id=row["task_id"],
+        map_index=row["map_index"],
+        try_number=row["try_number"],
         log_url=row["log_url"],
         closed_at=row["closed_at"],
         alertable=row["alertable"],

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from observability.alerts.exposures import Exposure
 from observability.alerts.incidents import STEPS, Failure, Incident, Kind, Severity
+from observability.alerts.links import Link, as_url
 
 _SHOWN = 5
 """How many names a line lists before it says how many more there are."""
@@ -13,36 +14,57 @@ _SHOWN = 5
 
 @dataclass(frozen=True)
 class Message:
-    """One message: a headline, and labelled lines in the order in which they are read."""
+    """One message: a headline, labelled lines in the order in which they are read, and links."""
 
     severity: Severity
     headline: str
     lines: tuple[tuple[str, str], ...]
     subject: str
     kind: Kind
+    links: tuple[Link, ...] = ()
 
 
-def build_message(incident: Incident, now: datetime | None = None) -> Message:
+def build_message(incident: Incident, links: Sequence[Link] = (), now: datetime | None = None) -> Message:
     """The message that tells an incident as it is. Under ten lines; without a moment, none of it changes with time."""
+    is_warning = incident.kind is Kind.SOURCE_STALE and incident.severity is Severity.WARNING
     lines = [
         ("Hurts", _hurts(incident.exposures)),
         ("Why", _evidence(incident)),
         ("File", next((failure.original_file_path for failure in incident.failures if failure.original_file_path), "")),
+        ("Rows", incident.warehouse.failures_table or ""),
         ("Blocks", _blocks(incident)),
         ("Also", listing([short_name(node) for node in incident.folded], "failing below it")),
         ("Since", _since(incident, now)),
         ("Owner", incident.owner or ""),
-        ("Runbook", incident.runbook or ""),
-        ("Log", incident.log_url or ""),
+        ("Runbook", _unless_url(incident.declared.observe.runbook)),
         ("Next", _next(incident)),
     ]
+    if is_warning:  # nobody has to do anything yet
+        lines = [(label, text) for label, text in lines if label in {"Hurts", "Why"}]
+    lines.append(("Now", tell_attention(incident)))
     return Message(
         severity=incident.severity,
         headline=_HEADLINES[incident.kind](incident),
         lines=tuple((label, text) for label, text in lines if text),
         subject=incident.subject,
         kind=incident.kind,
+        links=tuple(links),
     )
+
+
+def tell_attention(incident: Incident) -> str:
+    """Who is on it, or who wants quiet; empty where nobody said anything, or where it is over."""
+    did = incident.attention
+    if did is None or incident.state.is_over:
+        return ""
+    why = f": {did.reason}" if did.reason else ""
+    if did.snoozed_until:
+        return f"snoozed until {did.snoozed_until:%Y-%m-%d %H:%M} UTC by {did.acted_by}{why}"
+    return f"{did.acted_by} is on it{why}"
+
+
+def _unless_url(runbook: str | None) -> str:
+    return "" if as_url(runbook) else runbook or ""
 
 
 def tell_change(incident: Incident, transition: str) -> str:
@@ -56,10 +78,18 @@ def tell_change(incident: Incident, transition: str) -> str:
     return {
         "withdrawn": "Gone from the project: there is nothing to mend any more.",
         "expired": "Nothing was seen of it for 90 days; it is told no further.",
+        "resolved": f"Resolved by {_by(incident)}.",
+        "called": f"Still failing: {_evidence(incident)}",
+        "critical": f"Critical now: it hurts {_hurts([one for one in incident.exposures if one.critical])}",
         "reopened": f"Failing again: {_evidence(incident)}",
         "worse": f"Worse: {_evidence(incident)}",
         "turned": f"Now {_HEADLINES[incident.kind](incident)}: {_evidence(incident)}",
     }[transition]
+
+
+def _by(incident: Incident) -> str:
+    did = incident.attention
+    return f"{did.acted_by}: {did.reason}" if did and did.reason else did.acted_by if did else "somebody"
 
 
 def where(incident: Incident) -> str:
@@ -101,6 +131,10 @@ def _run_failed(incident: Incident) -> str:
     return f"{incident.name} {how} in {where(incident)}"
 
 
+def _run_overdue(incident: Incident) -> str:
+    return f"{incident.name} is overdue in {where(incident)}"
+
+
 _HEADLINES: dict[Kind, Callable[[Incident], str]] = {
     Kind.NODE_ERROR: _node_error,
     Kind.TEST_FAILURE: _test_failure,
@@ -108,6 +142,7 @@ _HEADLINES: dict[Kind, Callable[[Incident], str]] = {
     Kind.FRESHNESS_RUNTIME_ERROR: _freshness_runtime_error,
     Kind.RUN_INTERRUPTED: _run_interrupted,
     Kind.RUN_FAILED: _run_failed,
+    Kind.RUN_OVERDUE: _run_overdue,
 }
 
 
@@ -180,6 +215,8 @@ def _since(incident: Incident, now: datetime | None) -> str:
 
 def _next(incident: Incident) -> str:
     kind = incident.subject.partition(".")[0]
+    if incident.kind is Kind.RUN_OVERDUE:
+        return f"see why {incident.name} did not run"
     if incident.kind in STEPS or kind == "operation":
         return f"dbt {incident.command}" if incident.command else ""
     if incident.kind is Kind.SOURCE_STALE:

@@ -5,7 +5,7 @@ was told last is held against what is now; states that came and went between two
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
@@ -13,17 +13,19 @@ from typing import Any
 
 import msgspec
 
-from observability.alerts.incidents import Incident, Kind, State
-
-Record = Mapping[str, Any]
-"""A row of `deliveries`."""
+from observability.alerts.incidents import Incident, Kind, Severity, State
+from observability.alerts.meta import Record
+from observability.alerts.notices import Manner, Notice
 
 SAME_THREAD = timedelta(hours=24)
 """What comes back within this time is told in the thread that it had."""
 _FLAPPING = 3
 """Returns within SAME_THREAD from which on only the message is edited."""
-_FOR_ALL = {"worse", "turned", "reopened"}
-"""What is shown in the channel too, not in the thread alone."""
+FOR_ALL = frozenset({"worse", "turned", "critical", "called", "reopened"})
+"""What is shown in the channel too, not in the thread alone, and mentions people."""
+_ENDS = frozenset(state.value for state in State if state.is_over)
+_WITHOUT_EDITS = _ENDS | {"reopened"}
+"""What is told where messages can be neither edited nor answered."""
 _WORSE_BY = 100
 """Rows that a doubling must amount to."""
 
@@ -44,11 +46,18 @@ class Told:
     state: State
     kind: Kind
     rows: int
+    severity: Severity = Severity.ERROR
+    mentioned: bool = False
+    """Whether somebody was called to it."""
+    attention: str = ""
+    """acked or snoozed, where the message says so."""
 
     @classmethod
-    def of(cls, incident: Incident) -> "Told":
-        """What telling this incident tells."""
-        return cls(incident.id, incident.state, incident.kind, incident.rows)
+    def of(cls, notice: Notice, before: "Told | None") -> "Told":
+        """What telling this tells."""
+        one = notice.incident
+        mentioned = bool(notice.mention) or bool(before and before.incident_id == one.id and before.mentioned)
+        return cls(one.id, one.state, one.kind, one.rows, one.severity, mentioned, _attention(one))
 
 
 @dataclass
@@ -74,6 +83,18 @@ class Stream:
     def pending(self) -> Record | None:
         """The intent of which the outcome is not known."""
         return self.last if self.last and self.last["state"] in {"intended", "unclear"} else None
+
+    @property
+    def refused(self) -> str | None:
+        """Why its first message is not in Slack, where it was tried."""
+        if self.message_ts is None and self.last and self.last["state"] in {"failed", "dead"}:
+            return str(self.last["error"] or "unknown")
+        return None
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether the last step did not get there: given up, or to be tried again."""
+        return bool(self.last) and self.last["state"] in {"failed", "dead"}  # type: ignore[index]
 
     @property
     def failed(self) -> Record | None:
@@ -125,39 +146,68 @@ def read_streams(rows: Iterable[Record]) -> dict[str, Stream]:
     return streams
 
 
-def next_step(stream: Stream, incident: Incident, shown: str, now: datetime) -> Step | None:
+def next_step(stream: Stream, notice: Notice, shown: str, now: datetime, *, edits: bool = True) -> Step | None:
     """What is to be told of an incident next, in a stream in which nothing is pending; None where all is told.
 
-    `shown` is the digest of the message as it would be now.
+    `shown` is the digest of the message as it would be now. Without `edits`, only openings and endings are told.
     """
-    transition = _transition(stream, incident, now)
-    told = Told.of(incident)
+    transition = _transition(stream, notice, now)
+    told = Told.of(notice, stream.told)
     if transition == "opened":
-        return Step(Operation.POST, transition, told, shown)
+        return Step(Operation.POST, transition, told, shown) if notice.manner is not Manner.SILENTLY else None
     if stream.message_ts is None:
         return None
-    if transition and _recent(stream.returns, now) + (transition == "reopened") >= _FLAPPING:
-        # it comes and goes: the message says so, nobody is called
+    if notice.manner is Manner.SILENTLY or not (edits or transition in _WITHOUT_EDITS):
+        transition = None
+    if edits and transition and _is_only_edited(transition, stream, notice, now):
         return Step(Operation.UPDATE, transition, told, shown)
-    if stream.shown != shown:
-        return Step(Operation.UPDATE, "changed", None, shown)
-    if transition:
-        return Step(Operation.REPLY, transition, told, None, broadcast=transition in _FOR_ALL)
-    return None
+    if edits and stream.shown != shown:
+        return Step(Operation.UPDATE, "changed", _noticed(stream.told, notice.incident), shown)
+    return Step(Operation.REPLY, transition, told, None, transition in FOR_ALL) if transition else None
 
 
-def _transition(stream: Stream, incident: Incident, now: datetime) -> str | None:
-    told = stream.told
+def _is_only_edited(transition: str, stream: Stream, notice: Notice, now: datetime) -> bool:
+    """Whether nobody is called: it comes and goes, or somebody is on it already."""
+    if _recent(stream.returns, now) + (transition == "reopened") >= _FLAPPING:
+        return True
+    return notice.manner is Manner.QUIETLY and transition in FOR_ALL - {"critical"}
+
+
+def _noticed(told: Told | None, incident: Incident) -> Told | None:
+    """What an edit tells: that somebody is on it now; else nothing new."""
+    attention = _attention(incident)
+    return replace(told, attention=attention) if told and attention not in {"", told.attention} else None
+
+
+def _attention(incident: Incident) -> str:
+    did = incident.attention
+    return "" if did is None or incident.state.is_over else "snoozed" if did.snoozed_until else "acked"
+
+
+def _transition(stream: Stream, notice: Notice, now: datetime) -> str | None:
+    told, incident = stream.told, notice.incident
     if told is None or told.state.is_over:
         if incident.state is not State.OPEN or not incident.alertable:
             return None
         return "reopened" if stream.message_ts and _recent(stream.endings, now) else "opened"
     if incident.state is State.OPEN:
-        if told.state is State.FIXED:
-            return "reopened"
-        grown = incident.rows >= 2 * told.rows and incident.rows - told.rows >= _WORSE_BY
-        return "turned" if incident.kind is not told.kind else "worse" if grown else None
+        return _change(told, notice)
     return None if incident.state is told.state else incident.state.value
+
+
+def _change(told: Told, notice: Notice) -> str | None:
+    """What has become of what is still open."""
+    incident = notice.incident
+    if told.state is State.FIXED:
+        return "reopened"
+    if incident.kind is not told.kind:
+        return "turned"
+    if incident.severity is Severity.CRITICAL and told.severity is not Severity.CRITICAL:
+        return "critical"
+    if incident.rows >= 2 * told.rows and incident.rows - told.rows >= _WORSE_BY:
+        return "worse"
+    is_awake = told.attention == "snoozed" and not _attention(incident)
+    return "called" if is_awake or (notice.mention and not told.mentioned) else None
 
 
 def _recent(moments: Iterable[datetime], now: datetime) -> int:

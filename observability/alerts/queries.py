@@ -18,10 +18,13 @@ ORDER BY i.project_name, i.environment, i.started_at
 INCIDENTS = """
 SELECT i.*
 FROM {main}.incidents AS i
-WHERE i.state IN ('open', 'fixed') OR i.incident_id IN UNNEST(@told)
+WHERE i.state IN ('open', 'fixed') OR i.incident_id IN UNNEST(@told) OR i.closed_at >= @since
 ORDER BY i.incident_id
 """
-"""The incidents that are not over, and those of `@told`, each with its nodes. Parameters: `@told`, `@now`."""
+"""The incidents that are not over, those of `@told` and those that ended since `@since`, each with its nodes.
+
+Parameters: `@told`, `@since`, `@now`.
+"""
 
 STATES = """
 SELECT c.project_name, c.environment, c.manifest_id, c.lineage_id, DATE_TRUNC(DATE(c.started_at), MONTH) AS month
@@ -44,19 +47,54 @@ ORDER BY s.project_name, s.environment, node, a.distance, a.exposure_unique_id
 """
 """The exposures below what is not well. Parameters: `@bases`, and `@states` and `@months` of STATES."""
 
-RUNBOOKS = """
-SELECT c.project_name, c.environment, n.unique_id, n.meta
+DECLARED = """
+SELECT c.project_name, c.environment, n.unique_id, n.resource_type, n.name, n.tags, n.meta, n.original_file_path,
+  n.group_name, n.owner, n.owner_email
 FROM {main}.current_states AS c
 JOIN {main}.nodes AS n ON n.manifest_id = c.manifest_id
-WHERE n.unique_id IN UNNEST(@subjects) AND JSON_VALUE(n.meta, '$.observe.runbook') IS NOT NULL
+WHERE (n.unique_id IN UNNEST(@subjects) OR n.resource_type = 'group')
   AND n.manifest_month IN UNNEST(@months) AND n.manifest_id IN UNNEST(@states)
+ORDER BY c.project_name, c.environment, n.unique_id
 """
-"""Where the meta of a node names a runbook. Parameters: `@subjects`, and `@states` and `@months` of STATES."""
+"""What projects declare of nodes, and all groups. Parameters: `@subjects`, and `@states` and `@months` of STATES."""
+
+NAMED = """
+SELECT c.project_name, c.environment, c.manifest_id, c.lineage_id, n.unique_id, n.resource_type, n.name, n.tags, n.meta,
+  n.original_file_path, n.group_name, n.owner, n.owner_email, n.attached_node, n.depends_on, n.severity
+FROM {main}.current_states AS c
+JOIN {main}.nodes AS n ON n.manifest_id = c.manifest_id
+WHERE (n.unique_id = @name OR n.name = @name)
+  AND n.resource_type IN ('model', 'seed', 'snapshot', 'source', 'test', 'unit_test')
+  AND n.manifest_month IN UNNEST(@months) AND n.manifest_id IN UNNEST(@states)
+ORDER BY c.project_name, c.environment, n.unique_id
+"""
+"""The nodes of a name. Parameters: `@name`, and `@states` and `@months` of STATES."""
+
+RESULTS = """
+SELECT r.invocation_id, r.unique_id, r.query_id, IF(r.resource_type = 'test', r.relation_name, NULL) AS failures_table,
+  JSON_VALUE(r.adapter_response, '$.project_id') AS job_project,
+  JSON_VALUE(r.adapter_response, '$.location') AS job_location
+FROM {main}.run_results AS r
+WHERE r.run_date IN UNNEST(@days) AND r.invocation_id IN UNNEST(@invocations) AND r.unique_id IN UNNEST(@nodes)
+ORDER BY r.invocation_id, r.unique_id
+"""
+"""Where the warehouse has more of what failed: its job, and with --store-failures the table of a test's rows.
+
+Parameters: `@days`, `@invocations`, `@nodes`.
+"""
+
+ACTIONS = """
+SELECT a.load_id, a.loaded_at, a.incident_id, a.kind, a.action, a.acted_by, a.until, a.reason
+FROM {main}.incident_actions AS a
+WHERE a.incident_id IN UNNEST(@incidents)
+ORDER BY a.load_id
+"""
+"""What people did to these incidents. Parameter: `@incidents`."""
 
 DELIVERIES = """
 SELECT d.load_id, d.loaded_at, d.incident_key, d.incident_id, d.stream, d.seq, d.transition, d.operation, d.fingerprint,
   d.channel, d.thread_ts, d.message_ts, d.state, d.attempts, d.expires_at, d.told, d.shown, d.error
-FROM {raw}.deliveries AS d
+FROM {main}.deliveries AS d
 ORDER BY d.load_id
 """
 """All that was ever told or meant to be."""

@@ -118,6 +118,7 @@ class Group(msgspec.Struct, gc=False):
 
     name: str | None = None
     owner: Owner | None = None
+    config: Config | None = None
 
 
 class Manifest(msgspec.Struct, gc=False):

@@ -121,9 +121,13 @@ def _row(
 
 
 def _group_row(unique_id: str, group: Group) -> Node:
-    """Groups are nodes too, so that an owner's address is found by the group's name."""
+    """Groups are nodes too, so that an owner's address and a channel are found by the group's name."""
     return msgspec.structs.replace(
-        stub(unique_id), name=group.name, owner=_owner_name(group.owner), owner_email=_emails(group.owner)
+        stub(unique_id),
+        name=group.name,
+        owner=_owner_name(group.owner),
+        owner_email=_emails(group.owner),
+        meta=canonical(group.config.meta) if group.config and group.config.meta else None,
     )
 
 

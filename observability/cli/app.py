@@ -1,8 +1,9 @@
 """The application that all commands register with: shared options, and how errors and output are told."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated
 
@@ -42,6 +43,7 @@ FormatOption = Annotated[Format, typer.Option("--format", help="text for people,
 WillRetryOption = Annotated[
     bool, typer.Option("--will-retry", help="The orchestrator will try this step again if it failed.")
 ]
+AlertOption = Annotated[bool, typer.Option("--alert", help="Then tell Slack what is new, as dbt-observe alert does.")]
 NoAlertOption = Annotated[bool, typer.Option("--no-alert", help="This load never leads to a message, as a backfill.")]
 
 
@@ -75,6 +77,16 @@ def moment(text: str | None, option: str) -> datetime | None:
             next_step="write it as 2026-11-23T06:00:00Z; without a zone it is taken as UTC",
         ) from error
     return read.replace(tzinfo=UTC) if read.tzinfo is None else read
+
+
+_LENGTH = re.compile(r"(\d{1,6})(m|h|d)")
+_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+
+
+def length_of_time(text: str) -> timedelta | None:
+    """A length such as 30m, 4h or 2d; None where it is none."""
+    found = _LENGTH.fullmatch(text.strip())
+    return timedelta(**{_UNITS[found[2]]: int(found[1])}) if found else None
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import typer
 
 from observability.cli.app import (
     OUR_ERROR,
+    AlertOption,
     EnvironmentOption,
     Format,
     FormatOption,
@@ -44,11 +45,12 @@ def ingest(
     ] = None,
     will_retry: WillRetryOption = False,
     no_alert: NoAlertOption = False,
+    alert: AlertOption = False,
     output: FormatOption = Format.TEXT,
 ) -> None:
     """Load the artifacts of dbt steps into the audit store, each exactly once.
 
-    Exit code 0, or 2 where a step could not be loaded.
+    Exit code 0, or 2 where a step could not be loaded, or with --alert something could not be told.
     """
     with errors():
         from observability.artifacts.folder import open_folders
@@ -58,7 +60,8 @@ def ingest(
 
         from observability.config import load_settings
         from observability.pipeline import ingest as load
-        from observability.terminal.loads import progress_bar, show_ingest
+        from observability.pipeline import tell_after
+        from observability.terminal.loads import progress_bar, show_ingest, show_notes
 
         settings = load_settings(store=store, environment=environment)
         step = Step(exit_code=exit_code, command=command, will_retry=will_retry)
@@ -73,7 +76,10 @@ def ingest(
             )
         with shown():
             show_ingest(report, as_json=output is Format.JSON)
-        if report.errors:
+        problems = tell_after(settings) if alert else []
+        with shown():
+            show_notes(problems)
+        if report.errors or problems:
             raise typer.Exit(OUR_ERROR)
 
 
@@ -84,6 +90,7 @@ def run(
     environment: EnvironmentOption = None,
     will_retry: WillRetryOption = False,
     no_alert: NoAlertOption = False,
+    alert: AlertOption = False,
 ) -> None:
     """Run dbt and load whatever it leaves behind.
 
@@ -91,13 +98,17 @@ def run(
     afterwards. The exit code is dbt's, whatever happens to us.
     """
     from observability.pipeline import run as run_observed
-    from observability.terminal.loads import show_run
+    from observability.terminal.loads import show_notes
 
     code, messages = run_observed(
-        command, overrides={"store": store, "environment": environment}, will_retry=will_retry, alertable=not no_alert
+        command,
+        overrides={"store": store, "environment": environment},
+        will_retry=will_retry,
+        alertable=not no_alert,
+        alert=alert,
     )
     with suppress(OSError):  # nobody listens to us; the exit code is dbt's all the same
-        show_run(messages)
+        show_notes(messages)
     raise typer.Exit(code)
 
 

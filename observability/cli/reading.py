@@ -22,32 +22,6 @@ def status(store: StoreOption = None, output: FormatOption = Format.TEXT) -> Non
             show_status(found, settings.store, as_json=output is Format.JSON)
 
 
-@app.command()
-def alert(
-    store: StoreOption = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the messages; nobody is told.")] = False,
-    output: FormatOption = Format.TEXT,
-) -> None:
-    """Tell Slack what broke, who is hurt, what to do next, and when it is well again; each change once."""
-    with errors():
-        from observability.config import load_settings
-        from observability.pipeline import alert as tell
-        from observability.pipeline import current_messages
-        from observability.terminal.reports import show_messages, show_telling
-
-        settings = load_settings(store=store)
-        if dry_run:
-            messages = current_messages(settings)
-            with shown():
-                show_messages(messages, as_json=output is Format.JSON)
-            return
-        report = tell(settings)
-        with shown():
-            show_telling(report, as_json=output is Format.JSON)
-        if report.failed or report.dead:
-            raise typer.Exit(2)
-
-
 class Dialect(StrEnum):
     """The SQL of one of the engines."""
 

@@ -1,13 +1,15 @@
 """Puts the parts together. The only place where that happens."""
 
-from observability.pipeline.alerting import AlertReport, alert
+from observability.pipeline.alerting import alert, rehearse, resend, send_digest, tell_after
+from observability.pipeline.attending import Deed, Explanation, act, explain_route, list_incidents
 from observability.pipeline.ingestion import IngestReport, LoadReport, LoadStatus, Progress, ingest
-from observability.pipeline.questions import Rows, Status, current_messages, current_status, query_view, view_sql
+from observability.pipeline.questions import Rows, Status, current_status, query_view, view_sql
 from observability.pipeline.running import run
 from observability.pipeline.storing import Replay, init_store, prune, replay, store_ddl
 
 __all__ = [
-    "AlertReport",
+    "Deed",
+    "Explanation",
     "IngestReport",
     "LoadReport",
     "LoadStatus",
@@ -15,15 +17,21 @@ __all__ = [
     "Replay",
     "Rows",
     "Status",
+    "act",
     "alert",
-    "current_messages",
     "current_status",
+    "explain_route",
     "ingest",
     "init_store",
+    "list_incidents",
     "prune",
     "query_view",
+    "rehearse",
     "replay",
+    "resend",
     "run",
+    "send_digest",
     "store_ddl",
+    "tell_after",
     "view_sql",
 ]

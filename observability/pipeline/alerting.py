@@ -1,79 +1,191 @@
 """Tells people what is wrong: holds what is against what they were told."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from observability.config import Settings
 from observability.errors import ConfigError
-from observability.pipeline.questions import situation
+from observability.pipeline.questions import current_incidents
 from observability.stores.base import Store, open_store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    import pyarrow as pa
 
-    from observability.alerts.delivery import Teller
+    from observability.alerts.delivery import Messenger, Teller, Telling
+    from observability.alerts.digest import Digest
     from observability.alerts.incidents import Incident
-    from observability.stores.base import Lease
+    from observability.alerts.notices import Notice
+    from observability.alerts.printing import Printed
+    from observability.alerts.slack.block_kit import Payload
 
+Clock = Callable[[], datetime]
 _MOST_LOOKS = 5
 """How often it is looked again whether more has become wrong while it was told."""
 
 
-@dataclass(frozen=True)
-class AlertReport:
-    """What was told: messages posted, edited or answered; `left` are still to be told. `elsewhere`: another tells."""
-
-    done: int = 0
-    failed: int = 0
-    dead: int = 0
-    left: int = 0
-    elsewhere: bool = False
+def utc_now() -> datetime:
+    """The moment it is."""
+    return datetime.now(UTC)
 
 
-def alert(settings: Settings, now: "Callable[[], datetime]" = lambda: datetime.now(UTC)) -> AlertReport:
-    """Tell all that is new in the channel of the settings, each change once.
+def alert(settings: Settings, now: Clock = utc_now, *, show: "Callable[[Printed], None] | None" = None) -> "Telling":
+    """Tell all that is new, each change once; to `show` in place of Slack where it is given.
 
-    Where another process is telling, it sees what is new too: nothing is done. Raises ConfigError without a token or a
-    channel, TellingError where Slack lets nobody be told, and StoreError.
+    Where another process is telling, it sees what is new too: nothing is done. Raises ConfigError without a token and
+    a channel (or a webhook), TellingError where Slack lets nobody be told, and StoreError.
     """
-    if settings.slack.token is None or settings.slack.channel is None:
-        missing = "token" if settings.slack.token is None else "channel"
-        raise ConfigError(
-            f"there is no Slack {missing} to tell anybody with",
-            where=f"slack.{missing} (DBT_OBSERVE_SLACK__{missing.upper()})",
-            next_step="set it, or add --dry-run to print the messages",
-        )
+    from observability.alerts.delivery import Telling
+
+    with _telling(settings, show) as outlet:
+        return _tell(outlet, now) if outlet else Telling(elsewhere=True)
+
+
+def tell_after(settings: Settings) -> list[str]:
+    """Tell all that is new after a load, which no fault of the telling may spoil: what went wrong, in texts."""
+    try:
+        telling = alert(settings)
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the border where the load is done already
+        what = "telling was interrupted" if isinstance(error, KeyboardInterrupt) else error
+        return [f"{what}\n  next:  what is new is told by the next dbt-observe alert"]
+    untold = telling.failed + telling.dead
+    return [
+        *telling.problems,
+        *([f"{untold} messages could not be told; dbt-observe status says why"] if untold else []),
+    ]
+
+
+def rehearse(settings: Settings, now: Clock = utc_now) -> "list[Printed]":
+    """What `alert` would tell now; nobody is told, and nothing is written. Raises ConfigError and StoreError."""
+    from observability.alerts.delivery import Teller
+    from observability.alerts.printing import CHANNEL, Printer
+
+    shown: list[Printed] = []
+    store, only = open_store(settings), _only_channel(settings)
+    messenger = Printer(shown.append, edits=only is None)
+    teller = Teller(_Unwritten(store), messenger, _Forever(), pace_seconds=0, clock=now, pause=_not_at_all)
+    _tell(_Outlet(settings, store, teller, only or (None if settings.slack.channel else CHANNEL)), now, looks=1)
+    return shown
+
+
+def send_digest(settings: Settings, now: Clock = utc_now, *, dry_run: bool = False) -> "tuple[Payload, bool]":
+    """Post the day's summary, once a day; the message, and whether it is in Slack now. Raises as `alert` does."""
+    from observability.alerts.slack.block_kit import render_digest
+
+    if dry_run:
+        store = open_store(settings)
+        return render_digest(_digest(settings, store, {}, now())), False
+    with _telling(settings, None) as outlet:
+        if outlet is None:
+            raise ConfigError("another process is telling now", where="digest", next_step="try again in a minute")
+        streams = outlet.teller.streams()
+        links: dict[str, str] = {}
+        for stream in streams.values():
+            if stream.message_ts and stream.told and not stream.told.state.is_over:
+                url = outlet.teller.slack.permalink(stream.channel, stream.message_ts)
+                links |= {stream.told.incident_id: url} if url else {}
+        payload = render_digest(_digest(settings, outlet.store, links, now()))
+        channel = outlet.only_channel or settings.slack.channel or ""
+        return payload, outlet.teller.post_once(channel, f"digest/{now():%Y-%m-%d}", payload)
+
+
+def resend(settings: Settings, names: Collection[str] = (), now: Clock = utc_now) -> "Telling":
+    """Try again what was given up, of these incidents or of all, and tell all that is new. Raises as `alert` does."""
+    from observability.alerts.delivery import Telling
+
+    with _telling(settings, None) as outlet:
+        if outlet is None:
+            return Telling(elsewhere=True)
+        for stream in outlet.teller.streams().values():
+            last = stream.last
+            if (
+                last
+                and last["state"] == "dead"
+                and (not names or {last["incident_id"], last["incident_key"]} & {*names})
+            ):
+                outlet.teller.revive(stream)
+        return _tell(outlet, now)
+
+
+@dataclass(frozen=True)
+class _Outlet:
+    """Where it is told."""
+
+    settings: Settings
+    store: Store
+    teller: "Teller"
+    only_channel: str | None = None
+    """The one channel that there is: a webhook's, or a terminal. None where Slack's can be chosen."""
+
+
+@contextmanager
+def _telling(settings: Settings, show: "Callable[[Printed], None] | None") -> "Iterator[_Outlet | None]":
+    """Be the one who tells; None where another process is."""
+    from observability.alerts.delivery import Teller
+    from observability.alerts.printing import CHANNEL
+
+    messenger = _messenger(settings, show)
     store = open_store(settings)
     with store.lease("alert") as lease:
         if lease is None:
-            return AlertReport(elsewhere=True)
-        return _tell(store, _teller(settings, store, lease), now)
+            yield None
+            return
+        if show:
+            teller = Teller(store, messenger, lease, settle_seconds=0, pace_seconds=0)
+        else:
+            teller = Teller(store, messenger, lease, settle_seconds=settings.slack.settle_seconds)
+        yield _Outlet(settings, store, teller, CHANNEL if show else _only_channel(settings))
 
 
-def _teller(settings: Settings, store: Store, lease: "Lease") -> "Teller":
-    from observability.alerts.delivery import Teller
+def _messenger(settings: Settings, show: "Callable[[Printed], None] | None") -> "Messenger":
+    from observability.alerts.printing import Printer
     from observability.alerts.slack.client import SlackClient
+    from observability.alerts.slack.webhook import Webhook
 
     slack = settings.slack
-    assert slack.token is not None  # noqa: S101 - the caller has looked
-    client = SlackClient(slack.token.get_secret_value(), slack.base_url, slack.timeout_seconds)
-    return Teller(store, client, lease, slack.channel or "", settle_seconds=slack.settle_seconds)
+    if show:
+        return Printer(show)
+    if slack.token and slack.channel:
+        return SlackClient(slack.token.get_secret_value(), slack.base_url, slack.timeout_seconds)
+    if slack.webhook_url and not slack.token:
+        return Webhook(slack.webhook_url.get_secret_value(), slack.timeout_seconds)
+    missing = "channel" if slack.token else "token"
+    raise ConfigError(
+        f"there is no Slack {missing} to tell anybody with",
+        where=f"slack.{missing} (DBT_OBSERVE_SLACK__{missing.upper()})",
+        next_step="set it; or --dry-run shows what would be told, and --print tells this terminal",
+    )
 
 
-def _tell(store: Store, teller: "Teller", now: "Callable[[], datetime]") -> AlertReport:
-    from observability.alerts.incidents import find_incidents
+def _only_channel(settings: Settings) -> str | None:
+    from observability.alerts.slack.webhook import CHANNEL
 
-    total = AlertReport()
-    for _ in range(_MOST_LOOKS):
-        known = (stream.told for stream in teller.streams().values())
-        open_before = {told.incident_id for told in known if told and not told.state.is_over}
-        incidents = find_incidents(situation(store, now(), open_before))
-        telling = teller.tell(_latest(incidents))
-        total = AlertReport(telling.done, telling.failed, telling.dead, telling.left)
-        if not telling.news:
+    return CHANNEL if settings.slack.webhook_url and not settings.slack.token else None
+
+
+def _tell(outlet: _Outlet, now: Clock, looks: int = _MOST_LOOKS) -> "Telling":
+    from observability.alerts.delivery import Telling
+    from observability.alerts.links import Links
+    from observability.alerts.notices import give_notice
+
+    slack, teller = outlet.settings.slack, outlet.teller
+    links = Links(slack.links)
+    links.check()
+    to = slack.model_copy(update={"channel": outlet.only_channel}) if outlet.only_channel else slack
+    telling = Telling()
+    for _ in range(looks):
+        before = teller.progress
+        streams = teller.streams()
+        told = (stream.told for stream in streams.values())
+        open_before = {one.incident_id for one in told if one and not one.state.is_over}
+        incidents = _latest(current_incidents(outlet.store, now(), open_before))
+        notices = give_notice(incidents, streams, to, links, now())
+        telling = teller.tell(_in_one(notices, outlet.only_channel) if outlet.only_channel else notices)
+        if teller.progress == before:
             break
-    return total
+    return telling
 
 
 def _latest(incidents: "Iterable[Incident]") -> "list[Incident]":
@@ -84,3 +196,50 @@ def _latest(incidents: "Iterable[Incident]") -> "list[Incident]":
         if known is None or incident.since > known.since:
             latest[incident.key] = incident
     return list(latest.values())
+
+
+def _in_one(notices: "Sequence[Notice]", channel: str) -> "list[Notice]":
+    """Each incident once, for the one channel that there is."""
+    from observability.alerts.slack.webhook import CHANNEL
+
+    note = "told by a webhook: what changes in between is not" if channel == CHANNEL else ""
+    first: dict[str, Notice] = {}
+    for notice in notices:
+        first.setdefault(notice.incident.key, replace(notice, channel=channel, note=note))
+    return list(first.values())
+
+
+def _digest(settings: Settings, store: Store, permalinks: Mapping[str, str], now: datetime) -> "Digest":
+    from observability.alerts.digest import SINCE, build_digest
+    from observability.alerts.routing import find_route
+
+    incidents = current_incidents(store, now, since=now - SINCE)
+    routes = {one.id: find_route(one, settings.slack, now) for one in incidents}
+    muted = {name: route.muted for name, route in routes.items() if route.muted}
+    return build_digest(incidents, now, permalinks=permalinks, muted=muted)
+
+
+@dataclass(frozen=True)
+class _Unwritten:
+    """A store in which nothing is written down."""
+
+    store: Store
+
+    def query(self, sql: str, parameters: Mapping[str, object] | None = None) -> "pa.Table":
+        """Run a query."""
+        return self.store.query(sql, parameters)
+
+    def record(self, table: str, rows: "pa.Table") -> None:
+        """Forget it."""
+
+
+class _Forever:
+    """A lease for one who writes nothing."""
+
+    def seconds_left(self) -> float:
+        """An hour."""
+        return 3_600.0
+
+
+def _not_at_all(_seconds: float) -> None:
+    """Wait for nothing."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from observability.alerts.incidents import Incident, Situation
-    from observability.alerts.message import Message
     from observability.audit.views import View
 
 
@@ -25,44 +24,85 @@ class Status:
     as_of: datetime
     steps: tuple[dict[str, object], ...]
     incidents: tuple["Incident", ...]
+    untold: tuple[Mapping[str, Any], ...] = ()
+    """Rows of `deliveries`: what could not be told."""
 
 
 def current_status(settings: Settings, now: datetime | None = None) -> Status:
     """The last step of each command and every open incident. Raises StoreError where there is no store yet."""
     from observability.alerts import queries
-    from observability.alerts.incidents import find_incidents
+    from observability.alerts.outbox import read_streams
 
     store = open_store(settings)
-    steps = _ask(store, queries.STEPS)
-    return Status(now or datetime.now(UTC), tuple(steps), tuple(find_incidents(situation(store, now))))
+    steps = ask(store, queries.STEPS)
+    streams = read_streams(ask(store, queries.DELIVERIES))
+    untold = tuple(stream.last for stream in streams.values() if stream.is_stuck and stream.last)
+    return Status(now or datetime.now(UTC), tuple(steps), tuple(current_incidents(store, now)), untold)
 
 
-def situation(store: Store, now: datetime | None, told: Collection[str] = ()) -> "Situation":
-    """What is wrong, and, where anything is, whom it hurts and where a runbook is; and what became of those told."""
+def current_incidents(
+    store: Store, now: datetime | None, told: Collection[str] = (), since: datetime | None = None
+) -> "list[Incident]":
+    """What is wrong, what became of the incidents `told`, and what ended `since` then; as people left it."""
+    from observability.alerts import queries
+    from observability.alerts.actions import attend
+    from observability.alerts.incidents import find_incidents
+
+    incidents = find_incidents(situation(store, now, told, since))
+    if not incidents:
+        return []
+    actions = ask(store, queries.ACTIONS, parameters={"incidents": [one.id for one in incidents]})
+    return attend(incidents, actions, now or datetime.now(UTC))
+
+
+def situation(
+    store: Store, now: datetime | None, told: Collection[str] = (), since: datetime | None = None
+) -> "Situation":
+    """What the views say of it: and, where anything is wrong, whom it hurts and what the project declares of it."""
     from observability.alerts import queries
     from observability.alerts.incidents import Situation
 
-    # never empty: an array without an element has no type in DuckDB
-    incidents = _ask(store, queries.INCIDENTS, now, {"told": ["", *sorted(told)]})
+    ended = {"told": ["", *sorted(told)], "since": since or _NEVER}  # an array without an element has no type in DuckDB
+    incidents = ask(store, queries.INCIDENTS, now, ended)
     if not incidents:
         return Situation(())
-    states = _ask(store, queries.STATES)
-    named = {
-        "states": [row[state] for row in states for state in ("manifest_id", "lineage_id") if row[state]],
-        "months": sorted({row["month"] for row in states}),
-    }
+    states = ask(store, queries.STATES)
+    named = states_parameters(states)
     bases = sorted({base for row in incidents for node in row["nodes"] or () for base in node["bases"]})
     subjects = sorted({name for row in incidents for name in (row["subject"], row["worst_node"])})
     return Situation(
         incidents,
-        _ask(store, queries.EXPOSURES, parameters={**named, "bases": bases}) if bases and states else (),
-        _ask(store, queries.RUNBOOKS, parameters={**named, "subjects": subjects}) if states else (),
+        ask(store, queries.EXPOSURES, parameters={**named, "bases": bases}) if bases and states else (),
+        ask(store, queries.DECLARED, parameters={**named, "subjects": subjects}) if states else (),
+        ask(
+            store,
+            queries.RESULTS,
+            parameters={
+                "days": sorted({(row["last_bad_at"] - ago).date() for row in incidents for ago in _DAYS}),
+                "invocations": sorted({row["invocation_id"] for row in incidents}),
+                "nodes": subjects,
+            },
+        ),
     )
 
 
-def _ask(
+def states_parameters(states: Sequence[Mapping[str, Any]]) -> dict[str, object]:
+    """`@states` and `@months` of the rows that STATES gives."""
+    return {
+        "states": [row[state] for row in states for state in ("manifest_id", "lineage_id") if row[state]],
+        "months": sorted({row["month"] for row in states}),
+    }
+
+
+_NEVER = datetime(9999, 1, 1, tzinfo=UTC)
+_DAYS = (timedelta(), timedelta(days=1))
+"""A result lies in the partition of the day on which its step began."""
+
+
+def ask(
     store: Store, sql: str, now: datetime | None = None, parameters: Mapping[str, object] | None = None
 ) -> list[dict[str, Any]]:
+    """The rows that a query gives, asked as of a moment."""
     rows: list[dict[str, Any]] = _query(store, sql, now, parameters).to_pylist()
     return rows
 
@@ -76,14 +116,6 @@ def _query(store: Store, sql: str, now: datetime | None, parameters: Mapping[str
     question = as_of(sql)
     moment = {"now": now or datetime.now(UTC)} if "@now" in question else {}
     return store.query(question, {**(parameters or {}), **moment})
-
-
-def current_messages(settings: Settings, now: datetime | None = None) -> "list[Message]":
-    """The message of each open incident, the worst first; none for what only loads marked `--no-alert` have told."""
-    from observability.alerts.message import build_message
-
-    status = current_status(settings, now)
-    return [build_message(one, status.as_of) for one in status.incidents if one.alertable and not one.fixed]
 
 
 def view_sql(settings: Settings, name: str, dialect: str | None = None) -> str:

@@ -10,6 +10,7 @@ from uuid import uuid4
 from observability.artifacts.step import Step
 from observability.config import Settings, load_settings
 from observability.errors import ObserveError
+from observability.pipeline.alerting import tell_after
 from observability.pipeline.ingestion import ingest
 
 _LOADED = "loaded"
@@ -17,9 +18,14 @@ _LOADED = "loaded"
 
 
 def run(
-    command: Sequence[str], *, overrides: Mapping[str, object], will_retry: bool = False, alertable: bool = True
+    command: Sequence[str],
+    *,
+    overrides: Mapping[str, object],
+    will_retry: bool = False,
+    alertable: bool = True,
+    alert: bool = False,
 ) -> tuple[int, list[str]]:
-    """Run dbt, load what it leaves, and give the exit status for our own process with what there is to say to people.
+    """Run dbt, load what it leaves, tell what is new where asked; our process's exit status, and what there is to say.
 
     Whatever happens to us, the status is dbt's: a fault of ours is one of the messages, and dbt's files are kept.
     """
@@ -52,6 +58,8 @@ def run(
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the border where our own faults must not become dbt's
         what = "loading was interrupted" if isinstance(error, KeyboardInterrupt) else error
         messages.append(f"{what}\n  kept:  {attempt.folder} (load it with: dbt-observe ingest {attempt.folder})")
+    if alert:
+        messages += tell_after(settings)
     return code, messages
 
 

@@ -84,7 +84,7 @@ def show_ingest(report: IngestReport, *, as_json: bool) -> None:
             typer.echo(typer.style(f"          warning: {plain(warning)}", fg="yellow"))
 
 
-def show_run(messages: Sequence[str]) -> None:
+def show_notes(messages: Sequence[str]) -> None:
     """What there is to say after a dbt step, on stderr: stdout is dbt's."""
     for message in messages:
         typer.echo(typer.style(f"dbt-observe: {plain_lines(message)}", dim=True), err=True)

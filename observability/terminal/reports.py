@@ -1,20 +1,19 @@
 """What `status`, `alert` and `validate` print."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import datetime
 
 import msgspec
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from observability.alerts.exposures import Exposure
 from observability.alerts.incidents import Incident, Kind, Severity, exposures_at_risk
-from observability.alerts.message import Message, build_message, duration, listing, short_name, where
+from observability.alerts.message import build_message, duration, listing, short_name, where
 from observability.artifacts.judgement import Validation
-from observability.pipeline import AlertReport, Status
+from observability.pipeline import Status
+from observability.terminal.console import console, table, texts
 from observability.terminal.machine import print_json
 from observability.terminal.plain import plain, plain_error
 
@@ -25,19 +24,7 @@ _STYLES = {
     "interrupted": "red",
     "not_run": "red",
 }
-_WHOLE = {"began (UTC)", "last good", "since (UTC)"}
-"""Columns that are not folded: what is in them has one width. Text of dbt's is folded, for it would be cut off."""
-_FILE_WIDTH = 140
-"""Columns of what goes to a file or a pipe, where nobody says how many there are."""
 _MARKS = {Severity.CRITICAL: ("●", "bold red"), Severity.ERROR: ("●", "red"), Severity.WARNING: ("▲", "yellow")}
-
-
-def _console() -> Console:
-    # dbt's text is data: neither markup nor emoji codes in it mean anything
-    console = Console(markup=False, emoji=False, highlight=False, soft_wrap=True)
-    if not console.is_terminal:
-        console.width = _FILE_WIDTH
-    return console
 
 
 def show_status(status: Status, store: str, *, as_json: bool) -> None:
@@ -45,21 +32,23 @@ def show_status(status: Status, store: str, *, as_json: bool) -> None:
     if as_json:
         print_json(_status_json(status, store))
         return
-    console = _console()
-    console.print(_steps_table(status))
+    out = console()
+    out.print(_steps_table(status))
     failing, stale, fixed = _by_state(status)
     if not failing and not stale:
-        console.print(Text("Nothing fails now.", "green"))
+        out.print(Text("Nothing fails now.", "green"))
     if failing:
-        console.print(_incidents_table(failing, status))
+        out.print(_incidents_table(failing, status))
     if stale:
-        console.print(_sources_table(stale))
+        out.print(_sources_table(stale))
     if fixed:
-        console.print(_fixed_table(fixed))
+        out.print(_fixed_table(fixed))
     at_risk = exposures_at_risk(status.incidents)
+    if status.untold:
+        out.print(_untold_table(status))
     if at_risk:
-        console.print(_exposures_table(at_risk, status))
-    console.print(Text(f"as of {_clock(status.as_of)} UTC, from {plain(store)}", "dim"))
+        out.print(_exposures_table(at_risk, status))
+    out.print(Text(f"as of {_clock(status.as_of)} UTC, from {plain(store)}", "dim"))
 
 
 def _by_state(status: Status) -> tuple[list[Incident], list[Incident], list[Incident]]:
@@ -72,19 +61,12 @@ def _by_state(status: Status) -> tuple[list[Incident], list[Incident], list[Inci
     )
 
 
-def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for column in columns:
-        table.add_column(column, header_style="dim", overflow="fold", no_wrap=column in _WHOLE)
-    return table
-
-
 def _steps_table(status: Status) -> Table:
-    table = _table("Last steps", "project", "environment", "step", "began (UTC)", "outcome", "last good")
+    rows = table("Last steps", "project", "environment", "step", "began (UTC)", "outcome", "last good")
     for step in status.steps:
         outcome = str(step["outcome"])
-        table.add_row(
-            *_texts(
+        rows.add_row(
+            *texts(
                 step["project_name"] or "-",
                 step["environment"],
                 f"dbt {step['command'] or '(unknown command)'} ({step['step']})" if step["task_id"] else step["step"],
@@ -93,7 +75,7 @@ def _steps_table(status: Status) -> Table:
             Text(plain(outcome), _STYLES.get(outcome, "")),
             Text(_clock(step["last_good_at"]) if step["last_good_at"] else "never"),
         )
-    return table
+    return rows
 
 
 def _several(status: Status) -> bool:
@@ -103,13 +85,13 @@ def _several(status: Status) -> bool:
 
 def _incidents_table(incidents: Sequence[Incident], status: Status) -> Table:
     now, several = status.as_of, _several(status)
-    table = _table("\nFails now", "", "what", "since (UTC)", "why", "blocks", "hurts", "owner")
+    rows = table("\nFails now", "", "what", "since (UTC)", "why", "blocks", "hurts", "owner")
     for incident in incidents:
-        message = build_message(incident, now)
+        message = build_message(incident, now=now)
         why = next((text for label, text in message.lines if label == "Why"), "")
-        table.add_row(
+        rows.add_row(
             Text(*_MARKS[incident.severity]),
-            *_texts(
+            *texts(
                 message.headline if several else message.headline.removesuffix(f" in {where(incident)}"),
                 f"{_clock(incident.since)} ({duration((now - incident.since).total_seconds())})",
                 why,
@@ -118,15 +100,15 @@ def _incidents_table(incidents: Sequence[Incident], status: Status) -> Table:
                 incident.owner or "",
             ),
         )
-    return table
+    return rows
 
 
 def _sources_table(incidents: Sequence[Incident]) -> Table:
-    table = _table("\nStale sources", "", "source", "age", "warns after", "error after", "hurts", "owner")
+    rows = table("\nStale sources", "", "source", "age", "warns after", "error after", "hurts", "owner")
     for incident in incidents:
-        table.add_row(
+        rows.add_row(
             Text(*_MARKS[incident.severity]),
-            *_texts(
+            *texts(
                 incident.name,
                 duration(incident.age_seconds) if incident.age_seconds is not None else "no rows",
                 duration(incident.warn_after_seconds) if incident.warn_after_seconds else "-",
@@ -135,47 +117,56 @@ def _sources_table(incidents: Sequence[Incident]) -> Table:
                 incident.owner or "",
             ),
         )
-    return table
+    return rows
 
 
 def _fixed_table(incidents: Sequence[Incident]) -> Table:
-    table = _table("\nFixed, not rebuilt yet", "what", "waiting", "hurts", "owner")
+    rows = table("\nFixed, not rebuilt yet", "what", "waiting", "hurts", "owner")
     for incident in incidents:
-        table.add_row(
-            *_texts(
+        rows.add_row(
+            *texts(
                 incident.name,
                 listing([short_name(node) for node in (*incident.blocked, *incident.folded)]),
                 str(len(incident.exposures) or ""),
                 incident.owner or "",
             ),
         )
-    return table
+    return rows
+
+
+def _untold_table(status: Status) -> Table:
+    """What Slack did not take: given up, or to be tried again by the next alert."""
+    rows = table("\nNot told (dbt-observe resend tries again what was given up)", "channel", "what", "state", "why")
+    for row in status.untold:
+        channel, _, key = row["stream"].partition("/")
+        state = "given up" if row["state"] == "dead" else f"failed {row['attempts']} times"
+        rows.add_row(*texts(channel, f"{row['transition']}: {key}", state, row["error"] or ""))
+    return rows
 
 
 def _exposures_table(at_risk: Sequence[tuple[Exposure, list[Incident]]], status: Status) -> Table:
     several = _several(status)
-    table = _table("\nExposures at risk", "exposure", "risk", "because of", "distance", "owner", "url")
+    rows = table("\nExposures at risk", "exposure", "risk", "because of", "distance", "owner", "url")
     for exposure, incidents in at_risk:
         name = plain(exposure.name) + (" (critical)" if exposure.critical else "")
-        table.add_row(
+        rows.add_row(
             Text(f"{name} in {plain(where(incidents[0]))}" if several else name, "bold" if exposure.critical else ""),
             Text(exposure.risk.value, "red" if exposure.risk.value == "suspect" else "yellow"),
-            *_texts(
+            *texts(
                 ", ".join(dict.fromkeys(incident.name for incident in incidents)),
                 str(exposure.distance),
                 " ".join(dict.fromkeys(part for part in (exposure.owner, exposure.owner_email) if part)),
                 exposure.url or "",
             ),
         )
-    return table
-
-
-def _texts(*values: object) -> list[Text]:
-    return [Text(plain(value)) for value in values]
+    return rows
 
 
 def _clock(moment: object) -> str:
     return f"{moment:%Y-%m-%d %H:%M}" if isinstance(moment, datetime) else "-"
+
+
+_UNTOLD = ("incident_key", "incident_id", "stream", "transition", "state", "attempts", "error", "loaded_at")
 
 
 def _status_json(status: Status, store: str) -> dict[str, object]:
@@ -187,6 +178,7 @@ def _status_json(status: Status, store: str) -> dict[str, object]:
         "failing": failing,
         "stale_sources": stale,
         "fixed": fixed,
+        "untold": [{name: row[name] for name in _UNTOLD} for row in status.untold],
         "exposures_at_risk": [
             {
                 "project_name": incidents[0].project_name,
@@ -199,39 +191,6 @@ def _status_json(status: Status, store: str) -> dict[str, object]:
     }
 
 
-def show_messages(messages: Sequence[Message], *, as_json: bool) -> None:
-    """Each message as people would read it."""
-    if as_json:
-        print_json({"messages": messages})
-        return
-    console = _console()
-    if not messages:
-        console.print(Text("Nothing to tell: no incident is open.", "green"))
-    for number, message in enumerate(messages):
-        mark, style = _MARKS[message.severity]
-        console.print(
-            Text.assemble(
-                "\n" if number else "", (f"{mark} {message.severity}: ", style), (plain(message.headline), "bold")
-            )
-        )
-        for label, text in message.lines:
-            console.print(Text.assemble((f"  {label:<8}", "dim"), plain(text)))
-
-
-def show_telling(report: AlertReport, *, as_json: bool) -> None:
-    """Show what was told."""
-    if as_json:
-        print_json(asdict(report))
-        return
-    if report.elsewhere:
-        typer.echo("another process is telling; it sees what is new too")
-        return
-    parts = [f"{report.done} told"]
-    parts += [f"{count} {name}" for count, name in ((report.failed, "failed"), (report.dead, "given up")) if count]
-    parts += [f"{report.left} still to be told"] if report.left else []
-    typer.echo(", ".join(parts))
-
-
 def show_validation(report: Validation, *, as_json: bool) -> None:
     """What deviates, file by file; errors go to stderr in either form."""
     for error in report.errors:
@@ -239,7 +198,7 @@ def show_validation(report: Validation, *, as_json: bool) -> None:
     if as_json:
         print_json({"files": report.files})
         return
-    console = _console()
+    out = console()
     for file in report.files:
         if file.reason:
             verdict = Text(f"not judged: {plain(file.reason)}", "yellow")
@@ -248,7 +207,7 @@ def show_validation(report: Validation, *, as_json: bool) -> None:
             verdict = Text(f"{count:,} deviation{'' if count == 1 else 's'}", "red")
         else:
             verdict = Text("conforms", "green")
-        console.print(Text.assemble((plain(file.path), "bold"), f"  {plain(file.schema)}  ", verdict))
+        out.print(Text.assemble((plain(file.path), "bold"), f"  {plain(file.schema)}  ", verdict))
         for one in file.deviations:
             times = f"  ({one.count:,} times, first at {one.example})" if one.count > 1 else ""
-            console.print(Text(f"  {plain(f'{one.path}: {one.problem}{times}')}"))
+            out.print(Text(f"  {plain(f'{one.path}: {one.problem}{times}')}"))

@@ -8,10 +8,10 @@ from typing import Any
 import msgspec
 import typer
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from observability.pipeline import Rows
+from observability.terminal.console import console, table, texts
 from observability.terminal.machine import print_json
 from observability.terminal.plain import plain
 
@@ -39,29 +39,27 @@ def _show_csv(names: list[str], records: list[dict[str, Any]]) -> None:
 
 
 def _show_table(names: list[str], records: list[dict[str, Any]]) -> None:
-    console = Console(markup=False, emoji=False, highlight=False, soft_wrap=True)
+    out = console()
     if not records:
-        console.print(Text("no rows", "dim"))
-    elif console.is_terminal and len(names) * _NARROWEST > console.width:
-        _show_lists(console, names, records)
+        out.print(Text("no rows", "dim"))
+    elif out.is_terminal and len(names) * _NARROWEST > out.width:
+        _show_lists(out, names, records)
     else:
-        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-        for name in names:
-            table.add_column(name, header_style="dim", overflow="fold")
+        rows = table("", *names)
         for record in records:
-            table.add_row(*(Text(plain(_cell(record[name]))) for name in names))
-        if not console.is_terminal:
-            console.width = 1_000_000  # a file has room
-        console.print(table)
+            rows.add_row(*texts(*(_cell(record[name]) for name in names)))
+        if not out.is_terminal:
+            out.width = 1_000_000  # a file has room
+        out.print(rows)
 
 
-def _show_lists(console: Console, names: list[str], records: list[dict[str, Any]]) -> None:
+def _show_lists(out: Console, names: list[str], records: list[dict[str, Any]]) -> None:
     width = max(map(len, names))
     for number, record in enumerate(records, start=1):
-        console.print(Text(f"row {number}", "bold"))
+        out.print(Text(f"row {number}", "bold"))
         for name in names:
             if record[name] not in (None, []):
-                console.print(Text.assemble((f"  {name:<{width}}  ", "dim"), plain(_cell(record[name]))))
+                out.print(Text.assemble((f"  {name:<{width}}  ", "dim"), plain(_cell(record[name]))))
 
 
 def _cell(value: object) -> str:

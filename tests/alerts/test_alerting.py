@@ -11,9 +11,10 @@ from fake_slack import FakeSlack
 from pydantic import SecretStr
 from shop import BINDER, MORNING, TEST_A, A, B, C, Shop, passed
 
+from observability.alerts.delivery import Telling
 from observability.config import Settings, SlackSettings
 from observability.errors import ConfigError
-from observability.pipeline import AlertReport, alert
+from observability.pipeline import alert
 
 
 @pytest.fixture
@@ -29,18 +30,18 @@ def told(tmp_path: Path, slack: FakeSlack) -> Shop:
     return Shop(tmp_path, Settings(store=f"duckdb:///{tmp_path}/audit.duckdb", slack=to))
 
 
-def tell(told: Shop, after: timedelta = timedelta(minutes=2)) -> AlertReport:
+def tell(told: Shop, after: timedelta = timedelta(minutes=2)) -> Telling:
     return alert(told.settings, lambda: MORNING + timedelta(minutes=told.minutes) + after)
 
 
 def test_a_failure_is_told_once_and_closed_when_it_is_well(told: Shop, slack: FakeSlack) -> None:
     told.step("run", *passed(A, B, C))
-    assert tell(told) == AlertReport()
+    assert tell(told) == Telling()
     skipped = (result(B, "skipped"), result(C, "skipped"))
     told.step("run", result(A, "error", message=BINDER), *skipped, dag_run="r", exit_code=1)
     told.step("test", result(TEST_A, "error", message="no table"), dag_run="r", exit_code=1)
     assert tell(told).done == 1
-    assert tell(told) == AlertReport()
+    assert tell(told) == Telling()
     told.step("run", *passed(A))
     tell(told)
     told.step("run", *passed(A, B, C))
@@ -53,7 +54,7 @@ def test_a_failure_is_told_once_and_closed_when_it_is_well(told: Shop, slack: Fa
         "🛠️ Fixed. 3 not rebuilt yet: fct_c, int_b, unique_a.",
         "✅ Well again after 10 min.",
     ]
-    assert tell(told) == AlertReport()
+    assert tell(told) == Telling()
 
 
 def test_tellers_at_once_tell_once(told: Shop, slack: FakeSlack) -> None:
@@ -66,7 +67,7 @@ def test_tellers_at_once_tell_once(told: Shop, slack: FakeSlack) -> None:
 def test_what_a_backfill_saw_or_a_retry_may_mend_is_not_told(told: Shop, slack: FakeSlack) -> None:
     told.step("run", result(A, "error"), exit_code=1, alertable=False)
     told.step("run", result(C, "error"), dag_run="r", exit_code=1, will_retry=True, try_number=1)
-    assert tell(told) == AlertReport()
+    assert tell(told) == Telling()
     assert tell(told, after=timedelta(minutes=61)).done == 1
     (message,) = slack.messages("alerts")
     assert "model fct_c failed" in message.text

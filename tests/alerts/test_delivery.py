@@ -13,6 +13,8 @@ from shop import MORNING
 
 from observability.alerts.delivery import Teller, Telling
 from observability.alerts.incidents import Failure, Incident, Kind, Severity, State
+from observability.alerts.message import build_message
+from observability.alerts.notices import Notice
 from observability.alerts.slack.client import SlackClient
 from observability.errors import TellingError
 from observability.stores.duckdb import DuckDBStore
@@ -101,7 +103,7 @@ class Office:
 
     def teller(self) -> Teller:
         client = SlackClient(self.slack.token, self.slack.url, timeout_seconds=1)
-        return Teller(self.store, client, Held(), self.channel, pace_seconds=0, clock=self.clock, pause=self._pause)
+        return Teller(self.store, client, Held(), pace_seconds=0, clock=self.clock, pause=self._pause)
 
     def _pause(self, seconds: float) -> None:
         self.slack.release_late_effects()
@@ -109,7 +111,15 @@ class Office:
 
     def tell(self, *incidents: Incident, after: timedelta = timedelta()) -> Telling:
         self.clock.now += after
-        return self.teller().tell(incidents)
+        return self.give(*(self.notice(one) for one in incidents))
+
+    def notice(self, one: Incident, **given: object) -> Notice:
+        return replace(Notice(one, self.channel, build_message(one)), **given)  # type: ignore[arg-type]
+
+    def give(self, *notices: Notice) -> Telling:
+        teller = self.teller()
+        teller.streams()
+        return teller.tell(notices)
 
     @property
     def messages(self) -> list[Message]:
@@ -134,7 +144,7 @@ def office(store: DuckDBStore, slack: FakeSlack, clock: Clock) -> Office:
 
 def test_an_incident_is_one_message_that_is_edited_and_closed(office: Office) -> None:
     assert office.tell(incident()).done == 1
-    assert office.tell(incident()) == Telling(0, 0, 0, 0, 0)
+    assert office.tell(incident()) == Telling()
     office.tell(incident(bad_runs=2))
     office.tell(incident(state=State.FIXED, blocked=("model.shop.b",)))
     office.tell(incident(state=State.RECOVERED))
@@ -193,13 +203,30 @@ def test_many_at_once_are_a_summary_with_a_thread(office: Office) -> None:
     assert office.messages[-1].thread_ts == summary.ts
 
 
-@pytest.mark.parametrize("error", ["invalid_auth", "channel_not_found", "not_in_channel"])
-def test_a_channel_in_which_nothing_can_be_told_is_an_error_and_nothing_is_lost(office: Office, error: str) -> None:
+@pytest.mark.parametrize("error", ["invalid_auth", "token_revoked", "missing_scope"])
+def test_an_app_that_may_tell_nothing_is_an_error_and_nothing_is_lost(office: Office, error: str) -> None:
     office.slack.script(Fault.OK_FALSE, error=error)
     with pytest.raises(TellingError, match=error):
         office.tell(incident())
     assert office.tell(incident()).done == 1
     assert len(office.messages) == 1
+
+
+@pytest.mark.parametrize("error", ["channel_not_found", "not_in_channel", "is_archived"])
+def test_a_channel_that_takes_nothing_is_told_and_keeps_no_other(office: Office, error: str) -> None:
+    other = office.slack.add_channel("other")
+    office.slack.script(Fault.OK_FALSE, error=error, times=2, match=lambda body: body["channel"] == office.channel)
+    notices = [
+        office.notice(incident("a")),
+        office.notice(incident("b")),
+        office.notice(incident("c"), channel=other.id),
+    ]
+    telling = office.give(*notices)
+    assert (telling.done, telling.failed, telling.left) == (1, 1, 2)
+    assert [problem.partition(";")[0] for problem in telling.problems] == [f"{office.channel}: {error}"]
+    assert [message.text.split()[3] for message in office.slack.messages("other")] == ["c"]
+    assert office.give(*notices).failed == 1
+    assert office.give(*notices).done == 3, "a summary and two, once the channel is mended"
 
 
 def test_blocks_that_slack_refuses_are_told_as_plain_text(office: Office) -> None:
@@ -212,7 +239,7 @@ def test_blocks_that_slack_refuses_are_told_as_plain_text(office: Office) -> Non
 
 def test_a_step_that_always_fails_is_given_up_and_keeps_no_other(office: Office) -> None:
     office.slack.script(
-        Fault.OK_FALSE, error="restricted_action", times=99, match=lambda body: "model a " in body["text"]
+        Fault.OK_FALSE, error="as_user_not_supported", times=99, match=lambda body: "model a " in body["text"]
     )
     office.tell(incident("z"))
     outcomes = [office.tell(incident("a"), incident("b"), incident("z")) for _ in range(6)]

@@ -7,7 +7,7 @@ import pytest
 
 import observability.audit.views
 from observability.audit.schema import DUCKDB_TYPES, PYTHON_TYPES, TABLES, ColumnType, arrow_types
-from observability.audit.views import WINNERS, View, duckdb_view, find_view, to_duckdb, views
+from observability.audit.views import JOURNALS, WINNERS, View, duckdb_view, find_view, to_duckdb, views
 from observability.stores.duckdb import table_ddl
 
 
@@ -60,8 +60,9 @@ def test_a_tables_whole_ddl() -> None:
     )
 
 
-def test_the_tables_have_views_of_their_winning_rows() -> None:
-    assert [find_view(name).columns for name in WINNERS] == [TABLES[name].columns for name in WINNERS]
+def test_each_table_has_a_view_of_its_name() -> None:
+    assert {*WINNERS, *JOURNALS} == set(TABLES)
+    assert [find_view(name).columns for name in TABLES] == [table.columns for table in TABLES.values()]
 
 
 @pytest.mark.parametrize("view", views(), ids=lambda view: view.name)

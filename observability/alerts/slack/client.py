@@ -2,7 +2,7 @@
 
 import urllib.error
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
@@ -51,7 +51,11 @@ class SlackClient:
     token: str
     base_url: str = "https://slack.com/api/"
     timeout_seconds: float = 30.0
-    _ids: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def edits(self) -> bool:
+        """True."""
+        return True
 
     @cached_property
     def _client(self) -> "WebClient":
@@ -99,6 +103,13 @@ class SlackClient:
                 return str(message["ts"])
         return None
 
+    def permalink(self, channel: str, ts: str) -> str | None:
+        """Where people find a message; None where Slack does not tell."""
+        try:
+            return str(self._call("chat.getPermalink", {"channel": channel, "message_ts": ts}, reads=True)["permalink"])
+        except SlackFault:
+            return None
+
     def _messages(self, channel: str, since: float, thread_ts: str | None) -> Iterator[Mapping[str, Any]]:
         method = "conversations.replies" if thread_ts else "conversations.history"
         asked: dict[str, Any] = {"channel": channel, "limit": _PAGE, "include_all_metadata": True}
@@ -131,16 +142,20 @@ def _content(payload: "Payload") -> dict[str, Any]:
 
 
 def _fault(response: Any) -> SlackFault:
-    status = int(getattr(response, "status_code", 0) or 0)
     data = response.data if isinstance(getattr(response, "data", None), dict) else {}
+    status = int(getattr(response, "status_code", 0) or 0)
+    details = "; ".join(str(one) for one in (data.get("response_metadata") or {}).get("messages") or ())
     error = str(data.get("error") or f"HTTP {status}")
+    return fault_of(status, error, response.headers or {}, details or str(data.get("needed") or ""))
+
+
+def fault_of(status: int, error: str, headers: Mapping[str, Any], details: str = "") -> SlackFault:
+    """The fault that an answer tells: its HTTP status, Slack's word for it, what else is said."""
     if status == _TOO_MANY or error in {"ratelimited", "rate_limited"}:
-        headers = {name.lower(): value for name, value in (response.headers or {}).items()}
-        return Busy(error, _seconds(headers.get("retry-after")))
+        return Busy(error, _seconds({name.lower(): value for name, value in headers.items()}.get("retry-after")))
     if status >= _FIRST_SERVER_ERROR or error in _UNDECIDED:
         return Unclear(error)
-    details = "; ".join(str(one) for one in (data.get("response_metadata") or {}).get("messages") or ())
-    return Refused(error, details or str(data.get("needed") or ""))
+    return Refused(error, details)
 
 
 def _seconds(told: Any) -> float:

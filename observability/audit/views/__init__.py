@@ -17,6 +17,8 @@ from observability.audit.views.declaration import DECLARED
 
 WINNERS = ("invocations", "nodes", "exposure_ancestors", "run_results", "source_freshness")
 """The views that bear a table's name: its winning rows."""
+JOURNALS = ("deliveries", "incident_actions")
+"""And these: what was told, as it came out, and what people did."""
 
 _KEYS = {
     "invocations": ("invocation_id",),
@@ -24,6 +26,8 @@ _KEYS = {
     "exposure_ancestors": ("lineage_id", "exposure_unique_id", "ancestor_unique_id"),
     "run_results": ("invocation_id", "unique_id"),
     "source_freshness": ("invocation_id", "unique_id"),
+    "deliveries": ("stream", "seq"),
+    "incident_actions": ("load_id",),
 }
 _MODULES = ("current", "exposures", "failures", "freshness", "incidents", "runs", "trends")
 _READS = re.compile(r"\{main\}\.(\w+)")
@@ -57,7 +61,7 @@ def views() -> tuple[View, ...]:
     """Every view, each after those that it reads."""
     for module in _MODULES:
         import_module(f"{__name__}.declared.{module}")
-    known = {name: _winner(name) for name in WINNERS} | {name: _declared(name) for name in DECLARED}
+    known = {name: _of_table(name) for name in (*WINNERS, *JOURNALS)} | {name: _declared(name) for name in DECLARED}
     return tuple(
         known[name] for name in TopologicalSorter({v.name: sorted(v.reads) for v in known.values()}).static_order()
     )
@@ -72,9 +76,16 @@ def _template(name: str) -> str:
     return files(__name__).joinpath(f"{name}.sql").read_text(encoding="utf-8")
 
 
-def _winner(name: str) -> View:
-    description = f"The winning rows of {name}. {TABLES[name].description}"
+def _of_table(name: str) -> View:
+    about = TABLES[name].description
+    description = f"The winning rows of {name}. {about}" if name in WINNERS else _JOURNAL_DESCRIPTIONS[name]
     return View(name, description, _template(name), TABLES[name].columns, _KEYS[name])
+
+
+_JOURNAL_DESCRIPTIONS = {
+    "deliveries": "One row per step of telling somebody of an incident, with what became of it.",
+    "incident_actions": "One row per thing that a person did to an incident.",
+}
 
 
 def _declared(name: str) -> View:

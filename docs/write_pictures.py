@@ -1,0 +1,185 @@
+"""Takes the documentation's pictures: `python docs/write_pictures.py`, or `make pictures`.
+
+On Debian: `apt install chromium fonts-lato fonts-noto-color-emoji`.
+"""
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from html import escape
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from observability.alerts.exposures import Exposure, Risk
+from observability.alerts.incidents import Failure, Incident, Kind, Severity, State
+from observability.alerts.slack.block_kit import Payload, render_change, render_incident
+from observability.alerts.slack.preview import Shown, render_preview
+
+FOLDER = Path(__file__).parent / "pictures"
+_MORNING = datetime(2026, 3, 2, 6, 12, tzinfo=UTC)
+# Chromium's windows are at least 500 wide, so a narrower page is a frame in one; the frame tells its height too.
+_FRAME = """<!doctype html><style>body {{ margin: 0 }} iframe {{ display: block; border: 0 }}</style>
+<iframe srcdoc="{page}" style="width: {width}px; height: {height}px"
+  onload="document.body.dataset.height = this.contentDocument.documentElement.scrollHeight"></iframe>
+"""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A page, and how wide it is shown."""
+
+    name: str
+    page: Callable[[], str]
+    width: int
+    dark: bool = False
+
+
+def take(html: str, png: Path, width: int, height: int, *, dark: bool = False) -> None:
+    """Take a picture of a page, as high as what is on it and at most `height`; in pixels of CSS, two dots each."""
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "frame.html"
+        options = [f"--blink-settings=preferredColorScheme={0 if dark else 1}", f"--user-data-dir={folder}/profile"]
+        file.write_text(_FRAME.format(page=escape(html), width=width, height=1), encoding="utf-8")
+        dom = _chromium(*options, f"--window-size={width},{height}", "--dump-dom", str(file))
+        measured = re.search(r'<body data-height="(\d+)"', dom)
+        if measured is None:
+            sys.exit(f"Chromium did not show the page of {png.name}")
+        height = min(height, int(measured[1]))
+        file.write_text(_FRAME.format(page=escape(html), width=width, height=height), encoding="utf-8")
+        png.parent.mkdir(parents=True, exist_ok=True)
+        _chromium(*options, f"--window-size={width},{height}", f"--screenshot={png}", str(file))
+
+
+def _chromium(*options: str) -> str:
+    """What Chromium answers; it ends when it is done."""
+    binary = shutil.which("chromium") or shutil.which("google-chrome")
+    if binary is None:
+        sys.exit("neither chromium nor google-chrome is on the PATH; on Debian: apt install chromium")
+    always = ["--headless", "--no-sandbox", "--hide-scrollbars", "--force-device-scale-factor=2"]
+    done = subprocess.run([binary, *always, *options], capture_output=True, text=True, check=False, timeout=120)
+    if done.returncode:
+        sys.exit(f"{binary} ended with {done.returncode}: {done.stderr.strip()[-500:]}")
+    return done.stdout
+
+
+def _failing_model() -> Incident:
+    error = "Database Error in model stg_orders\n  Catalog Error: Table with name raw_orders does not exist!"
+    exposures = (
+        _exposure("Orders of the week", "Finance analytics", critical=True),
+        _exposure("Churn model", "Retention team"),
+    )
+    failed = _failure("model.greenery.stg_orders", status="error", message=error)
+    return Incident(
+        key="greenery/prod/model.greenery.stg_orders",
+        id="1",
+        project_name="greenery",
+        environment="prod",
+        kind=Kind.NODE_ERROR,
+        severity=Severity.CRITICAL,
+        state=State.OPEN,
+        subject=failed.unique_id,
+        name="stg_orders",
+        failures=(replace(failed, original_file_path="models/staging/stg_orders.sql"),),
+        blocked=("model.greenery.fct_orders", "model.greenery.fct_orders_products", "model.greenery.int_orders"),
+        exposures=exposures,
+        owner="Data platform",
+        since=_MORNING,
+        seen_at=_MORNING,
+        last_good_at=_MORNING - timedelta(days=1),
+        command="build",
+        dag_run_id="scheduled__2026-03-02",
+    )
+
+
+def _failing_tests() -> Incident:
+    tests = [("unique", "order_id", 12), ("not_null", "user_id", 1_204)]
+    failures = [
+        replace(
+            _failure(f"test.greenery.{test}_fct_orders_{column}.0", status="fail", failures=rows),
+            test_name=test,
+            column_name=column,
+        )
+        for test, column, rows in tests
+    ]
+    return replace(
+        _failing_model(),
+        id="2",
+        kind=Kind.TEST_FAILURE,
+        severity=Severity.ERROR,
+        subject="model.greenery.fct_orders",
+        name="fct_orders",
+        failures=tuple(failures),
+        blocked=(),
+        exposures=(_exposure("Product funnel", "Growth analytics", Risk.SUSPECT),),
+        owner="Finance analytics",
+        bad_runs=2,
+    )
+
+
+def _failure(unique_id: str, *, status: str, message: str | None = None, failures: int | None = None) -> Failure:
+    kind, _, name, *_ = unique_id.split(".")
+    return Failure(
+        unique_id=unique_id,
+        name=name,
+        resource_type=kind,
+        status=status,
+        outcome="failure",
+        message=message,
+        failures=failures,
+        since=_MORNING,
+        seen_at=_MORNING,
+    )
+
+
+def _exposure(name: str, owner: str, risk: Risk = Risk.STALE, *, critical: bool = False) -> Exposure:
+    return Exposure(
+        unique_id=f"exposure.greenery.{name}",
+        name=name,
+        owner=owner,
+        owner_email=None,
+        url=None,
+        distance=2,
+        risk=risk,
+        critical=critical,
+    )
+
+
+def _shown(payload: Payload, at: str) -> Shown:
+    return Shown(payload.text, payload.blocks, at)
+
+
+def incidents_page() -> str:
+    """A model that failed, was mended and is well again; tests that fail."""
+    failed = _failing_model()
+    fixed = replace(failed, state=State.FIXED, blocked=("model.greenery.fct_orders_products",))
+    well = replace(failed, state=State.RECOVERED, closed_at=_MORNING + timedelta(minutes=47))
+    thread = (
+        _shown(render_change(fixed, "fixed"), "06:41"),
+        replace(_shown(render_change(well, "recovered"), "06:59"), broadcast=True),
+    )
+    messages = [
+        replace(_shown(render_incident(well), "06:12"), edited=True, replies=thread),
+        _shown(render_incident(_failing_tests()), "07:03"),
+    ]
+    return render_preview("data-alerts", messages)
+
+
+PICTURES: Sequence[Picture] = [
+    Picture("slack", incidents_page, 760),
+    Picture("slack_dark", incidents_page, 760, dark=True),
+    Picture("slack_phone", incidents_page, 390),
+]
+
+
+def main() -> None:
+    """Take all pictures."""
+    for picture in PICTURES:
+        take(picture.page(), FOLDER / f"{picture.name}.png", picture.width, 4_000, dark=picture.dark)
+
+
+if __name__ == "__main__":
+    main()

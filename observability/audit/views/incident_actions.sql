@@ -1,0 +1,2 @@
+SELECT {columns}
+FROM {raw}.incident_actions AS f

@@ -1,0 +1,19 @@
+"""Settings: arguments > environment > dbt_observe.toml > `[tool.dbt-observe]` in pyproject.toml > defaults."""
+
+from observability.config.models import RedactionSettings, Settings, StorageSettings
+from observability.config.reading import load_settings
+from observability.config.reference import Setting, describe_settings
+from observability.config.slack import ChannelSettings, Maintenance, Rule, SlackSettings
+
+__all__ = [
+    "ChannelSettings",
+    "Maintenance",
+    "RedactionSettings",
+    "Rule",
+    "Setting",
+    "Settings",
+    "SlackSettings",
+    "StorageSettings",
+    "describe_settings",
+    "load_settings",
+]

@@ -46,7 +46,7 @@ STATES_A_WEEK = 5
 LEAST = 10_000_000
 """BigQuery bills a query for at least so many bytes of each table that it reads."""
 _PARTITIONS = {"run_date", "manifest_month", "lineage_month"}
-ALERT = [getattr(queries, name) for name in ("STEPS", "INCIDENTS", "STATES", "EXPOSURES", "RUNBOOKS")]
+ALERT = [getattr(queries, name) for name in ("STEPS", "DELIVERIES", "INCIDENTS", "STATES", "EXPOSURES", "DECLARED", "RESULTS", "ACTIONS")]
 ALL = 10_000
 DASHBOARDS = {
     "a dashboard of the morning": {

@@ -30,6 +30,8 @@ DEMO = Path(".demo")
 DATABASE, AUDIT, TARGET, LOGS = DEMO / "greenery.duckdb", DEMO / "audit.duckdb", DEMO / "target", DEMO / "logs"
 STORE = f"duckdb:///{AUDIT}"
 WIDTH = 100
+SLACK_SETTINGS = "DBT_OBSERVE_SLACK__"
+SLACK_TOKEN = f"{SLACK_SETTINGS}TOKEN"
 INTERRUPTED = 128 + signal.SIGINT
 
 FUNNEL = (
@@ -77,6 +79,8 @@ class Morning:
     number: int
     story: str
     outcomes: Mapping[str, Outcome] = field(default_factory=lambda: HEALTHY)
+    told: tuple[str, ...] = ("nothing new",)
+    """What the alert must speak of."""
 
 
 MORNINGS = (
@@ -86,8 +90,9 @@ MORNINGS = (
         raw_data.BROKEN_MORNING,
         "no events for three days, promos.discount was renamed, returns came as items",
         BROKEN,
+        ("stg_promos", "Weekly orders", "Finance analytics"),
     ),
-    Morning(4, "upstream is mended"),
+    Morning(4, "upstream is mended", told=("well again: model stg_promos failed", "Well again after")),
 )
 
 
@@ -125,8 +130,7 @@ class Demo:
             self._step(morning, command, outcome)
             if command == "snapshot" and morning.number > 1:
                 self._check_snapshot(tell=morning.number == 2)
-        if morning.number == raw_data.BROKEN_MORNING:
-            self._tell_alert()
+        self._alert(morning)
 
     def _step(self, morning: Morning, command: str, expected: Outcome) -> None:
         """One dbt command under dbt-observe. What it came to is read from the audit store, not from dbt."""
@@ -197,18 +201,21 @@ class Demo:
         if tell:
             self._note(f"{changed} orders changed status: each has two snapshot rows now")
 
-    def _tell_alert(self) -> None:
-        self._say()
-        self._say(Text(f"What dbt-observe tells of it (dbt-observe alert --dry-run --store {STORE})", "bold"))
-        alert = self._observe("alert", "--dry-run")
-        for needed in ("stg_promos", "Weekly orders", "Finance analytics"):
-            if needed not in alert:
+    def _alert(self, morning: Morning) -> None:
+        """Tell what is new: here, and in Slack where a token is set."""
+        self._say(Text("  What dbt-observe tells of it (dbt-observe alert --print)", "bold"))
+        told = self._observe("alert", "--print")
+        for needed in morning.told:
+            if needed not in told:
                 raise UnexpectedError(f"the alert does not speak of {needed}", LOGS / "alert.txt")
+        if SLACK_TOKEN in os.environ:
+            self._observe("alert", slack=True)
 
-    def _observe(self, command: str, *options: str) -> str:
-        """Run a dbt-observe command, pass on what it prints, and return that."""
+    def _observe(self, command: str, *options: str, slack: bool = False) -> str:
+        """Run a dbt-observe command, pass on what it prints, and return that; with `slack`, by the user's settings."""
         log = LOGS / f"{command}.txt"
         look = {"FORCE_COLOR": "1", "COLUMNS": str(self.console.width)} if self.console.is_terminal else {}
+        look |= {name: value for name, value in os.environ.items() if slack and name.startswith(SLACK_SETTINGS)}
         exit_code = self._run([str(self.bin / "dbt-observe"), command, *options, "--store", STORE], log, look)
         text = log.read_text(encoding="utf-8")
         if exit_code:
@@ -244,7 +251,8 @@ class Demo:
         causes = "name,kind,severity,state,opened_at,closed_at"
         runs = "dag_run_id,outcome,duration_seconds,nodes_ok,nodes_failure,tests_failed,exposures_affected"
         return (
-            f"{folder}/dbt-observe status --store {STORE} --format json",
+            f"{folder}/dbt-observe incidents --store {STORE}",
+            f"{folder}/dbt-observe route fct_orders --store {STORE}",
             f"{folder}/dbt-observe validate {TARGET}",
             f"less {LOGS / f'morning-{raw_data.BROKEN_MORNING}-run.txt'}",
             f"{folder}/dbt-observe query pipeline_runs --store {STORE} --columns {runs}",

@@ -170,18 +170,18 @@ def test_status_and_alert_show_dbts_text_as_text(step: Path, tmp_path: Path) -> 
         assert "[bold]x[/bold]" in ran.out
         assert ":smile:" in ran.out
     told = observe("status", "--format", "json", cwd=tmp_path).json
-    assert set(told) == {"as_of", "store", "steps", "failing", "stale_sources", "fixed", "exposures_at_risk"}
+    assert set(told) == {"as_of", "store", "steps", "failing", "stale_sources", "fixed", "untold", "exposures_at_risk"}
     assert [(one["subject"], one["blocked"]) for one in told["failing"]] == [("model.shop.a", ["model.shop.b"])]
     assert [step["outcome"] for step in told["steps"]] == ["failure"]
     (message,) = observe("alert", "--dry-run", "--format", "json", cwd=tmp_path).json["messages"]
-    assert message["headline"] == "model a failed in shop / default"
+    assert message["text"] == "🟠 error: model a failed in shop / default"
 
 
 def test_nothing_wrong_is_said_too(tmp_path: Path) -> None:
     folder = write_step(tmp_path / "s", run_results=run_results(result("model.shop.a")))
     observe("ingest", folder, cwd=tmp_path)
     assert "Nothing fails now." in observe("status", cwd=tmp_path).out
-    assert observe("alert", "--dry-run", cwd=tmp_path).out == "Nothing to tell: no incident is open.\n"
+    assert observe("alert", "--dry-run", cwd=tmp_path).out == "Nothing to tell.\n"
 
 
 def test_validate_tells_conforming_and_deviating_files_apart(tmp_path: Path) -> None:
@@ -360,9 +360,9 @@ def test_a_terminal_that_knows_only_ascii_gets_the_rest_spelled_out_and_machines
     step = write_step(tmp_path / "target", run_results=run_results(failed))
     observe("ingest", step, cwd=tmp_path)
     ran = observe("alert", "--dry-run", cwd=tmp_path, PYTHONIOENCODING="ascii")
-    assert (ran.code, ran.out.splitlines()[:2]) == (
+    assert (ran.code, ran.out.splitlines()[1:4]) == (
         0,
-        ["\\u25cf error: model a failed in shop / default", "  Why     caf\\xe9"],
+        ["# terminal", "  \\U0001f7e0 error: model a failed in shop / default", "    Why      caf\\xe9"],
     )
     ran = observe("status", "--format", "json", cwd=tmp_path, PYTHONIOENCODING="ascii", PYTHONUTF8="0")
     assert ran.json["failing"][0]["failures"][0]["message"] == "café"

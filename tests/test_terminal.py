@@ -18,10 +18,11 @@ from shop import MORNING, ORDERS, TEST_A, TEST_C, A, B, C, Shop, began, passed, 
 
 from observability.config import load_settings
 from observability.errors import ConfigError, ObserveError
-from observability.pipeline import IngestReport, LoadReport, LoadStatus, current_messages, current_status
-from observability.terminal.loads import show_ingest, show_run
+from observability.pipeline import IngestReport, LoadReport, LoadStatus, current_status, rehearse
+from observability.terminal.loads import show_ingest, show_notes
 from observability.terminal.plain import plain, plain_error, plain_lines
-from observability.terminal.reports import show_messages, show_status
+from observability.terminal.reports import show_status
+from observability.terminal.telling import show_rehearsal
 
 COMMAND = str(Path(sys.executable).with_name("dbt-observe"))
 NOW = MORNING + timedelta(hours=2)
@@ -75,18 +76,18 @@ def test_nothing_wrong_is_said_too(told: Shop, capsys: pytest.CaptureFixture[str
     told.step("run", *passed(A, B, C), exit_code=0)
     show_status(current_status(told.settings, NOW), URL, as_json=False)
     check("status_well.txt", capsys.readouterr().out)
-    show_messages([], as_json=False)
-    assert capsys.readouterr().out == "Nothing to tell: no incident is open.\n"
-    show_messages([], as_json=True)
+    show_rehearsal([], as_json=False)
+    assert capsys.readouterr().out == "Nothing to tell.\n"
+    show_rehearsal([], as_json=True)
     assert json.loads(capsys.readouterr().out) == {"messages": []}
 
 
 def test_alert_prints_the_messages_one_below_another(told: Shop, capsys: pytest.CaptureFixture[str]) -> None:
     bad_morning(told)
-    messages = current_messages(told.settings, NOW)
-    show_messages(messages, as_json=False)
+    messages = rehearse(told.settings, lambda: NOW)
+    show_rehearsal(messages, as_json=False)
     check("alert.txt", capsys.readouterr().out)
-    show_messages(messages, as_json=True)
+    show_rehearsal(messages, as_json=True)
     check("alert.json", capsys.readouterr().out)
 
 
@@ -131,7 +132,7 @@ def test_ingest_tells_each_step_in_a_line_and_its_warnings_below(capsys: pytest.
 
 
 def test_run_tells_on_stderr_only(capsys: pytest.CaptureFixture[str]) -> None:
-    show_run(["it is so:\n  where: \x1b[31mhere", "and so"])
+    show_notes(["it is so:\n  where: \x1b[31mhere", "and so"])
     assert capsys.readouterr() == ("", "dbt-observe: it is so:\n  where: \\x1b[31mhere\ndbt-observe: and so\n")
 
 
@@ -169,16 +170,17 @@ def test_dbts_text_is_text_in_every_table_and_message(told: Shop, capsys: pytest
     hostile_morning(told)
     show_status(current_status(told.settings, NOW), HOSTILE, as_json=False)
     status = capsys.readouterr().out
-    show_messages(current_messages(told.settings, NOW), as_json=False)
+    show_rehearsal(rehearse(told.settings, lambda: NOW), as_json=False)
     alert = capsys.readouterr().out
     assert (controls(status), controls(alert)) == (set(), set())
     for text in (status, alert):
-        for part in ("[bold]b[/bold]", ":smile:", "<!channel>", r"\x1b]0;title\x07"):
+        for part in ("[bold]b[/bold]", ":smile:", "<!channel>"):
             assert part in text
-    labels = "Hurts|Why|File|Blocks|Also|Since|Owner|Runbook|Log|Next"
-    line = re.compile(rf"(● (critical|error|warning): .*|  ({labels}) +\S.*|)")
+    assert r"\x1b]0;title\x07" in status
+    labels = "Hurts|Why|File|Blocks|Also|Since|Owner|Runbook|Next"
+    line = re.compile(rf"(# terminal|  ↳ in the thread|  [🚨🟠] .*|    [🟠] .*|    ({labels}) +\S.*|)")
     assert [one for one in alert.splitlines() if not line.fullmatch(one)] == []
-    assert len([one for one in alert.splitlines() if one.startswith("●")]) == 3
+    assert len([one for one in alert.splitlines() if one.startswith("  🟠")]) == 3
 
 
 def on_terminal(*arguments: str, cwd: Path, columns: int) -> str:

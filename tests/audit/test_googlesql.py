@@ -45,9 +45,11 @@ def test_a_view_is_googlesql_and_gives_the_declared_columns(view: View, analyzer
 
 @pytest.mark.parametrize("name", QUERIES)
 def test_the_questions_of_alerts_are_googlesql_by_the_clock_and_as_of_a_moment(name: str, analyzer: Analyzer) -> None:
-    texts = dict.fromkeys(("states", "bases", "subjects", "told"), "ARRAY<STRING>")
-    analyzer.check(placed(QUERIES[name]), {**texts, "months": "ARRAY<DATE>"})
-    analyzer.check(placed(as_of(QUERIES[name])), {**texts, "months": "ARRAY<DATE>", "now": ColumnType.TIMESTAMP})
+    texts = ("states", "bases", "subjects", "told", "invocations", "nodes", "incidents")
+    types = {**dict.fromkeys(texts, "ARRAY<STRING>"), **dict.fromkeys(("months", "days"), "ARRAY<DATE>")}
+    types |= {"name": "STRING", "since": "TIMESTAMP"}
+    analyzer.check(placed(QUERIES[name]), types)
+    analyzer.check(placed(as_of(QUERIES[name])), {**types, "now": ColumnType.TIMESTAMP})
 
 
 @pytest.mark.parametrize("question", QUESTIONS)

@@ -22,6 +22,7 @@ _STATES = {
 _LINE, _HEADLINE = 700, 140
 """Characters, as Slack counts them, that a line and a headline have at most."""
 _CODE = frozenset({"Next", "File", "Rows"})
+_BREAKS = re.compile(r"[ \t]*[\t\n\v\f\r\x1c-\x1e\x85\u2028\u2029]+[ \t]*")
 _INVISIBLE = re.compile(r"[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 
 
@@ -120,7 +121,7 @@ def _link(label: str, url: str) -> str:
 
 def escape(text: str, longest: int) -> str:
     """Text for mrkdwn that is only text, cut where it is too long, never within an entity; says how much is gone."""
-    cleaned = _INVISIBLE.sub("", text)
+    cleaned = _one_line(text)
     pieces = [{"&": "&amp;", "<": "&lt;", ">": "&gt;"}.get(one, one) for one in cleaned]
     if sum(map(len, pieces)) <= longest:
         return "".join(pieces)
@@ -129,6 +130,11 @@ def escape(text: str, longest: int) -> str:
         used += len(pieces[kept])
         kept += 1
     return "".join(pieces[:kept]) + f"… ({len(pieces) - kept:,} more characters)"
+
+
+def _one_line(text: str) -> str:
+    """Without what would begin a line of ours, or turn one around."""
+    return _INVISIBLE.sub("", _BREAKS.sub(" ", text))
 
 
 def _lines(notice: Notice) -> list[str]:
@@ -146,7 +152,7 @@ def _lines(notice: Notice) -> list[str]:
 def _header(text: str) -> dict[str, Any]:
     from slack_sdk.models.blocks import HeaderBlock
 
-    cleaned = _INVISIBLE.sub("", text)
+    cleaned = _one_line(text)
     return dict(HeaderBlock(text=cleaned if len(cleaned) <= _HEADLINE else f"{cleaned[: _HEADLINE - 1]}…").to_dict())
 
 

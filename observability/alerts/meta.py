@@ -52,13 +52,15 @@ def read_observe(meta: str | None) -> Observe:
         problems.append(f"meta.observe.severity should be one of {', '.join(SEVERITIES)}, not {severity!r}")
         severity = None
     merged = elsewhere | said
+    texts = {name: _text(merged.get(name), name, problems) for name in _TEXTS}
+    mute_until = _moment(said.get("mute_until"), problems)
     return Observe(
         owner=_names(merged.get("owner")),
         subscribers=_names(merged.get("subscribers")),
         severity=severity,
-        mute_until=_moment(said.get("mute_until"), problems),
+        mute_until=mute_until,
         problems=tuple(problems),
-        **{name: _text(merged.get(name), name, problems) for name in _TEXTS},
+        **texts,
     )
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
+from shutil import copyfile
 from statistics import median
 
 import duckdb
@@ -26,7 +27,7 @@ from observability.audit.tables import ROW_VERSION
 from observability.audit.views import View, as_of, duckdb_view, views
 from observability.config import load_settings
 from observability.errors import ObserveError
-from observability.pipeline import ingest
+from observability.pipeline import alert, ingest
 from observability.stores.duckdb import DuckDBStore, table_ddl
 
 HERE = Path(__file__).parent
@@ -48,9 +49,11 @@ class Timing:
     seconds: list[float] = field(default_factory=list)
     problem: str | None = None
 
+    limit: float = LIMIT_SECONDS
+
     @property
     def holds(self) -> bool:
-        return self.problem is None and median(self.seconds) <= LIMIT_SECONDS
+        return self.problem is None and median(self.seconds) <= self.limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +137,32 @@ def time_view(store: DuckDBStore, view: View, runs: int) -> Timing:
     except ObserveError as error:
         timing.problem = error.what
     return timing
+
+
+def time_alert(path: Path, runs: int) -> list[Timing]:
+    """Tell all that is open in a terminal, and then, so many times, that nothing is new."""
+    copy = Path(copyfile(path, path.with_suffix(".told")))
+    settings = load_settings(store=f"duckdb:///{copy}")
+    printed: list[object] = []
+    # Slack takes a message a second: what is to be told is no slower than that
+    first, again = Timing("alert", "all that is open"), Timing("alert", "nothing new")
+    try:
+        began = time.perf_counter()
+        first.rows = alert(settings, lambda: NOW, show=printed.append).done
+        first.seconds.append(time.perf_counter() - began)
+        first.limit = float(first.rows)
+        for _ in range(runs):
+            began = time.perf_counter()
+            again.rows += alert(settings, lambda: NOW, show=printed.append).done
+            again.seconds.append(time.perf_counter() - began)
+    except ObserveError as error:
+        first.problem = again.problem = error.what
+    finally:
+        for left in copy.parent.glob(f"{copy.name}*"):
+            left.unlink()
+    if again.rows:
+        again.problem = f"{again.rows} messages were told again"
+    return [first, again]
 
 
 def measure_growth(store: DuckDBStore) -> list[Growth]:
@@ -230,6 +259,9 @@ def main() -> int:
         _say(f"asking {view.name}")
         problem = broken.get(view.name)
         timings.append(Timing(view.name, "", problem=problem) if problem else time_view(store, view, options.runs))
+    if not options.views:
+        _say("telling what is wrong")
+        timings += time_alert(path, options.runs)
     growths = measure_growth(store)
     lines = lines_of(timings, growths, _facts(path, options.runs, busy))
     print("\n".join(lines))

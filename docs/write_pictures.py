@@ -16,10 +16,20 @@ from tempfile import TemporaryDirectory
 
 from observability.alerts.exposures import Exposure, Risk
 from observability.alerts.incidents import Failure, Incident, Kind, Severity, State
+from observability.alerts.links import Links
+from observability.alerts.message import build_message
+from observability.alerts.meta import Declared, Observe
+from observability.alerts.notices import Notice
 from observability.alerts.slack.block_kit import Payload, render_change, render_incident
 from observability.alerts.slack.preview import Shown, render_preview
 
 FOLDER = Path(__file__).parent / "pictures"
+_LINKS = Links(
+    {
+        "dbt docs": "https://docs.greenery.example/#!/{{ resource_type }}/{{ unique_id }}",
+        "Looker": "https://looker.greenery.example/explore/dbt_observability/node_results?id={{ invocation_id }}",
+    }
+)
 _MORNING = datetime(2026, 3, 2, 6, 12, tzinfo=UTC)
 # Chromium's windows are at least 500 wide, so a narrower page is a frame in one; the frame tells its height too.
 _FRAME = """<!doctype html><style>body {{ margin: 0 }} iframe {{ display: block; border: 0 }}</style>
@@ -92,6 +102,9 @@ def _failing_model() -> Incident:
         last_good_at=_MORNING - timedelta(days=1),
         command="build",
         dag_run_id="scheduled__2026-03-02",
+        invocation_id="5f1c",
+        log_url="https://airflow.greenery.example/dags/greenery_daily/runs/scheduled__2026-03-02/tasks/run",
+        declared=Declared(observe=Observe(runbook="https://runbooks.greenery.example/orders")),
     )
 
 
@@ -152,18 +165,22 @@ def _shown(payload: Payload, at: str) -> Shown:
     return Shown(payload.text, payload.blocks, at)
 
 
+def _notice(incident: Incident) -> Notice:
+    return Notice(incident, "data-alerts", build_message(incident, _LINKS.of(incident)))
+
+
 def incidents_page() -> str:
     """A model that failed, was mended and is well again; tests that fail."""
     failed = _failing_model()
     fixed = replace(failed, state=State.FIXED, blocked=("model.greenery.fct_orders_products",))
     well = replace(failed, state=State.RECOVERED, closed_at=_MORNING + timedelta(minutes=47))
     thread = (
-        _shown(render_change(fixed, "fixed"), "06:41"),
-        replace(_shown(render_change(well, "recovered"), "06:59"), broadcast=True),
+        _shown(render_change(_notice(fixed), "fixed"), "06:41"),
+        _shown(render_change(_notice(well), "recovered"), "06:59"),
     )
     messages = [
-        replace(_shown(render_incident(well), "06:12"), edited=True, replies=thread),
-        _shown(render_incident(_failing_tests()), "07:03"),
+        replace(_shown(render_incident(_notice(well)), "06:12"), edited=True, replies=thread),
+        _shown(render_incident(_notice(_failing_tests())), "07:03"),
     ]
     return render_preview("data-alerts", messages)
 

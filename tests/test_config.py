@@ -2,6 +2,7 @@ import os
 import re
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import BaseModel, ValidationError
@@ -16,7 +17,7 @@ from observability.config import (
 )
 from observability.errors import ConfigError
 
-DEFAULTS = {
+DEFAULTS: dict[str, Any] = {
     "store": "duckdb:///.dbt_observe/audit.duckdb",
     "environment": None,
     "artifacts_dir": Path(".dbt_observe/artifacts"),

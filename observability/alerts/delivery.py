@@ -22,7 +22,7 @@ from observability.alerts.slack.client import Busy, Refused, SlackFault, Unclear
 from observability.audit.arrow import to_arrow
 from observability.audit.tables import Delivery
 from observability.errors import TellingError
-from observability.stores.base import Lease
+from observability.stores.base import Lease, Reader
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -37,7 +37,7 @@ _MOST_ROUNDS = 50
 _LEAST_LEASE = 30.0
 """Seconds that a lease must last for anything to be sent."""
 
-_APP_FAULTS: Mapping[str, str] = {
+APP_FAULTS: Mapping[str, str] = {
     "missing_scope": "give the app the scope chat:write, and install it again",
     **dict.fromkeys(
         ("invalid_auth", "not_authed", "token_revoked", "token_expired", "account_inactive", "not_allowed_token_type"),
@@ -45,7 +45,7 @@ _APP_FAULTS: Mapping[str, str] = {
     ),
 }
 """Why Slack lets this app tell nothing at all, and what to do."""
-_CHANNEL_FAULTS: Mapping[str, str] = {
+CHANNEL_FAULTS: Mapping[str, str] = {
     "not_in_channel": "invite the app to the channel: /invite @its-name",
     "channel_not_found": "name the channel by its id, and invite the app to it",
     "is_archived": "unarchive the channel, or name another one",
@@ -58,7 +58,7 @@ _CHANNEL_FAULTS: Mapping[str, str] = {
 """Why a channel takes nothing, and what to do."""
 _GONE = frozenset({"message_not_found", "cant_update_message", "edit_window_closed", "thread_not_found"})
 """Why a step can never be done."""
-_UNREADABLE = frozenset({"missing_scope", "not_allowed_token_type", "no_history", "thread_not_found", *_CHANNEL_FAULTS})
+_UNREADABLE = frozenset({"missing_scope", "not_allowed_token_type", "no_history", "thread_not_found", *CHANNEL_FAULTS})
 """Why it cannot be looked up whether Slack has a message."""
 
 
@@ -67,9 +67,6 @@ _DELIVERY = tuple(name for name in Delivery.__struct_fields__ if name != "delive
 
 class Journal(Protocol):
     """Where it is kept what was told: a store."""
-
-    def query(self, sql: str, parameters: Mapping[str, object] | None = None) -> "pa.Table":
-        """Run a query."""
 
     def record(self, table: str, rows: "pa.Table") -> None:
         """Append rows that can be asked for at once."""
@@ -142,9 +139,9 @@ class Teller:
     _failed: int = 0
     _dead: int = 0
 
-    def streams(self) -> dict[str, Stream]:
+    def streams(self, reader: Reader) -> dict[str, Stream]:
         """What was told so far, by stream. Raises StoreError."""
-        self._streams = read_streams(self.store.query(queries.DELIVERIES).to_pylist())
+        self._streams = read_streams(reader.query(queries.DELIVERIES).to_pylist())
         return self._streams
 
     @property
@@ -305,17 +302,17 @@ class Teller:
     def _refused(self, stream: Stream, row: dict[str, Any], fault: SlackFault) -> Record:
         """It certainly had no effect."""
         error = fault.error if isinstance(fault, Refused) else ""
-        if error in _APP_FAULTS:
+        if error in APP_FAULTS:
             self._record(stream, {**row, "state": "failed", "attempts": row["attempts"] - 1, "error": str(fault)})
             raise TellingError(
                 f"Slack lets this app tell nothing: {fault}",
                 where="slack.token (DBT_OBSERVE_SLACK__TOKEN)",
-                next_step=f"{_APP_FAULTS[error]}; what was to be told is told the next time",
+                next_step=f"{APP_FAULTS[error]}; what was to be told is told the next time",
             )
-        most = _MOST_ATTEMPTS_IN_CHANNEL if error in _CHANNEL_FAULTS else _MOST_ATTEMPTS
+        most = _MOST_ATTEMPTS_IN_CHANNEL if error in CHANNEL_FAULTS else _MOST_ATTEMPTS
         state = "dead" if error in _GONE or row["attempts"] >= most else "failed"
-        if error in _CHANNEL_FAULTS:
-            self._closed[stream.name.partition("/")[0]] = f"{fault}; {_CHANNEL_FAULTS[error]}"
+        if error in CHANNEL_FAULTS:
+            self._closed[stream.name.partition("/")[0]] = f"{fault}; {CHANNEL_FAULTS[error]}"
         if state == "dead":
             self._dead += 1
         else:

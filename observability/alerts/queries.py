@@ -58,6 +58,16 @@ ORDER BY c.project_name, c.environment, n.unique_id
 """
 """What projects declare of nodes, and all groups. Parameters: `@subjects`, and `@states` and `@months` of STATES."""
 
+SAID = """
+SELECT c.project_name, c.environment, n.unique_id, n.resource_type, n.name, n.meta, n.group_name, n.owner, n.owner_email
+FROM {main}.current_states AS c
+JOIN {main}.nodes AS n ON n.manifest_id = c.manifest_id
+WHERE (n.meta IS NOT NULL OR n.owner IS NOT NULL)
+  AND n.manifest_month IN UNNEST(@months) AND n.manifest_id IN UNNEST(@states)
+ORDER BY c.project_name, c.environment, n.unique_id
+"""
+"""All that projects say of channels and owners. Parameters: `@states` and `@months` of STATES."""
+
 NAMED = """
 SELECT c.project_name, c.environment, c.manifest_id, c.lineage_id, n.unique_id, n.resource_type, n.name, n.tags, n.meta,
   n.original_file_path, n.group_name, n.owner, n.owner_email, n.attached_node, n.depends_on, n.severity
@@ -98,3 +108,16 @@ FROM {main}.deliveries AS d
 ORDER BY d.load_id
 """
 """All that was ever told or meant to be."""
+
+TOLD = """
+SELECT COUNT(*) AS steps, MAX(d.loaded_at) AS last_at
+FROM {main}.deliveries AS d
+"""
+"""Whether `deliveries` can be read, and how much was told."""
+
+READABLE = """
+SELECT i.incident_id
+FROM {main}.incidents AS i
+WHERE FALSE
+"""
+"""Whether `incidents` can be read, at no cost."""

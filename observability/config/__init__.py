@@ -1,7 +1,7 @@
 """Settings: arguments > environment > dbt_observe.toml > `[tool.dbt-observe]` in pyproject.toml > defaults."""
 
 from observability.config.models import RedactionSettings, Settings, StorageSettings
-from observability.config.reading import load_settings
+from observability.config.reading import load_settings, settings_places
 from observability.config.reference import Setting, describe_settings
 from observability.config.slack import ChannelSettings, Maintenance, Rule, SlackSettings
 
@@ -16,4 +16,5 @@ __all__ = [
     "StorageSettings",
     "describe_settings",
     "load_settings",
+    "settings_places",
 ]

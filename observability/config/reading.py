@@ -34,9 +34,19 @@ def load_settings(**cli_overrides: object) -> Settings:
     overrides = _without_none(cli_overrides)
     check(overrides, lambda key: f"argument {key}")
     merged: dict[str, Any] = {}
-    for layer in (*reversed(_read_files(_working_directory())), _read_environment(os.environ), overrides):
+    files = [file.content for file in _read_files(_working_directory())]
+    for layer in (*reversed(files), _read_environment(os.environ), overrides):
         merged = _merge(merged, layer)
     return Settings.model_validate(merged)
+
+
+def settings_places() -> list[str]:
+    """Where settings are given, what counts most first: environment variables by name, then files; no values.
+
+    Raises ConfigError.
+    """
+    variables = sorted(name for name in os.environ if name.upper().startswith(ENVIRONMENT_PREFIX) and os.environ[name])
+    return [*variables, *(os.path.relpath(file.path) for file in _read_files(_working_directory()))]
 
 
 def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
@@ -107,14 +117,14 @@ class _File(NamedTuple):
         return f"{self.path}: {'.'.join(filter(None, (self.table, key)))}"
 
 
-def _read_files(start: Path) -> list[dict[str, Any]]:
+def _read_files(start: Path) -> list[_File]:
     """Read the nearest directory's settings, dbt_observe.toml first; upwards, no further than the git root."""
     for directory in (start, *start.parents):
         found = [*_own_file(directory / FILE_NAME), *_pyproject(directory / "pyproject.toml")]
         for file in found:
             check(file.content, file.where)
         if found or (directory / ".git").exists():
-            return [file.content for file in found]
+            return found
     return []
 
 

@@ -2,6 +2,7 @@
 
 from observability.pipeline.alerting import alert, rehearse, resend, send_digest, tell_after
 from observability.pipeline.attending import Deed, Explanation, act, explain_route, list_incidents
+from observability.pipeline.checking import app_manifest, doctor
 from observability.pipeline.ingestion import IngestReport, LoadReport, LoadStatus, Progress, ingest
 from observability.pipeline.questions import Rows, Status, current_status, query_view, view_sql
 from observability.pipeline.running import run
@@ -19,7 +20,9 @@ __all__ = [
     "Status",
     "act",
     "alert",
+    "app_manifest",
     "current_status",
+    "doctor",
     "explain_route",
     "ingest",
     "init_store",

@@ -31,10 +31,13 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def alert(settings: Settings, now: Clock = utc_now, *, show: "Callable[[Printed], None] | None" = None) -> "Telling":
+def alert(
+    settings: Settings, now: Clock | None = None, *, show: "Callable[[Printed], None] | None" = None
+) -> "Telling":
     """Tell all that is new, each change once; to `show` in place of Slack where it is given.
 
-    Where another process is telling, it sees what is new too: nothing is done. Raises ConfigError without a token and
+    `now` tells the moment as of which it is told; without it, that is now. Where another process is telling, it sees
+    what is new too: nothing is done. Raises ConfigError without a token and
     a channel (or a webhook), TellingError where Slack lets nobody be told, and StoreError.
     """
     from observability.alerts.delivery import Telling
@@ -57,7 +60,7 @@ def tell_after(settings: Settings) -> list[str]:
     ]
 
 
-def rehearse(settings: Settings, now: Clock = utc_now) -> "list[Printed]":
+def rehearse(settings: Settings, now: Clock | None = None) -> "list[Printed]":
     """What `alert` would tell now; nobody is told, and nothing is written. Raises ConfigError and StoreError."""
     from observability.alerts.delivery import Teller
     from observability.alerts.printing import CHANNEL, Printer
@@ -65,40 +68,40 @@ def rehearse(settings: Settings, now: Clock = utc_now) -> "list[Printed]":
     shown: list[Printed] = []
     store, only = open_store(settings), _only_channel(settings)
     messenger = Printer(shown.append, edits=only is None)
-    teller = Teller(_Unwritten(store), messenger, _Forever(), pace_seconds=0, clock=now, pause=_not_at_all)
+    teller = Teller(_Unwritten(), messenger, _Forever(), pace_seconds=0, clock=now or utc_now, pause=_not_at_all)
     _tell(_Outlet(settings, store, teller, only or (None if settings.slack.channel else CHANNEL)), now, looks=1)
     return shown
 
 
-def send_digest(settings: Settings, now: Clock = utc_now, *, dry_run: bool = False) -> "tuple[Payload, bool]":
+def send_digest(settings: Settings, now: Clock | None = None, *, dry_run: bool = False) -> "tuple[Payload, bool]":
     """Post the day's summary, once a day; the message, and whether it is in Slack now. Raises as `alert` does."""
     from observability.alerts.slack.block_kit import render_digest
 
     if dry_run:
         store = open_store(settings)
-        return render_digest(_digest(settings, store, {}, now())), False
+        return render_digest(_digest(settings, store, {}, now)), False
     with _telling(settings, None) as outlet:
         if outlet is None:
             raise ConfigError("another process is telling now", where="digest", next_step="try again in a minute")
-        streams = outlet.teller.streams()
+        streams = outlet.teller.streams(outlet.store)
         links: dict[str, str] = {}
         for stream in streams.values():
             if stream.message_ts and stream.told and not stream.told.state.is_over:
                 url = outlet.teller.slack.permalink(stream.channel, stream.message_ts)
                 links |= {stream.told.incident_id: url} if url else {}
-        payload = render_digest(_digest(settings, outlet.store, links, now()))
+        payload = render_digest(_digest(settings, outlet.store, links, now))
         channel = outlet.only_channel or settings.slack.channel or ""
-        return payload, outlet.teller.post_once(channel, f"digest/{now():%Y-%m-%d}", payload)
+        return payload, outlet.teller.post_once(channel, f"digest/{(now or utc_now)():%Y-%m-%d}", payload)
 
 
-def resend(settings: Settings, names: Collection[str] = (), now: Clock = utc_now) -> "Telling":
+def resend(settings: Settings, names: Collection[str] = (), now: Clock | None = None) -> "Telling":
     """Try again what was given up, of these incidents or of all, and tell all that is new. Raises as `alert` does."""
     from observability.alerts.delivery import Telling
 
     with _telling(settings, None) as outlet:
         if outlet is None:
             return Telling(elsewhere=True)
-        for stream in outlet.teller.streams().values():
+        for stream in outlet.teller.streams(outlet.store).values():
             last = stream.last
             if (
                 last
@@ -165,7 +168,7 @@ def _only_channel(settings: Settings) -> str | None:
     return CHANNEL if settings.slack.webhook_url and not settings.slack.token else None
 
 
-def _tell(outlet: _Outlet, now: Clock, looks: int = _MOST_LOOKS) -> "Telling":
+def _tell(outlet: _Outlet, now: Clock | None, looks: int = _MOST_LOOKS) -> "Telling":
     from observability.alerts.delivery import Telling
     from observability.alerts.links import Links
     from observability.alerts.notices import give_notice
@@ -177,11 +180,12 @@ def _tell(outlet: _Outlet, now: Clock, looks: int = _MOST_LOOKS) -> "Telling":
     telling = Telling()
     for _ in range(looks):
         before = teller.progress
-        streams = teller.streams()
-        told = (stream.told for stream in streams.values())
-        open_before = {one.incident_id for one in told if one and not one.state.is_over}
-        incidents = _latest(current_incidents(outlet.store, now(), open_before))
-        notices = give_notice(incidents, streams, to, links, now())
+        with outlet.store.reading() as reader:
+            streams = teller.streams(reader)
+            told = (stream.told for stream in streams.values())
+            open_before = {one.incident_id for one in told if one and not one.state.is_over}
+            incidents = _latest(current_incidents(reader, now and now(), open_before))
+        notices = give_notice(incidents, streams, to, links, (now or utc_now)())
         telling = teller.tell(_in_one(notices, outlet.only_channel) if outlet.only_channel else notices)
         if teller.progress == before:
             break
@@ -209,25 +213,20 @@ def _in_one(notices: "Sequence[Notice]", channel: str) -> "list[Notice]":
     return list(first.values())
 
 
-def _digest(settings: Settings, store: Store, permalinks: Mapping[str, str], now: datetime) -> "Digest":
+def _digest(settings: Settings, store: Store, permalinks: Mapping[str, str], now: Clock | None) -> "Digest":
     from observability.alerts.digest import SINCE, build_digest
     from observability.alerts.routing import find_route
 
-    incidents = current_incidents(store, now, since=now - SINCE)
-    routes = {one.id: find_route(one, settings.slack, now) for one in incidents}
+    at = (now or utc_now)()
+    with store.reading() as reader:
+        incidents = current_incidents(reader, now and at, since=at - SINCE)
+    routes = {one.id: find_route(one, settings.slack, at) for one in incidents}
     muted = {name: route.muted for name, route in routes.items() if route.muted}
-    return build_digest(incidents, now, permalinks=permalinks, muted=muted)
+    return build_digest(incidents, at, permalinks=permalinks, muted=muted)
 
 
-@dataclass(frozen=True)
 class _Unwritten:
     """A store in which nothing is written down."""
-
-    store: Store
-
-    def query(self, sql: str, parameters: Mapping[str, object] | None = None) -> "pa.Table":
-        """Run a query."""
-        return self.store.query(sql, parameters)
 
     def record(self, table: str, rows: "pa.Table") -> None:
         """Forget it."""

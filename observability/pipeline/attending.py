@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from observability.config import Settings
 from observability.errors import ConfigError
 from observability.pipeline.questions import ask, current_incidents, states_parameters
-from observability.stores.base import Store, open_store
+from observability.stores.base import Reader, open_store
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +23,8 @@ _SHORTEST = 4
 def list_incidents(settings: Settings, now: datetime | None = None, *, days: int = 0) -> "list[Incident]":
     """What is wrong now, the worst first, and what ended in the last `days`. Raises StoreError."""
     at = now or datetime.now(UTC)
-    return current_incidents(open_store(settings), now, since=at - timedelta(days=days) if days else None)
+    with open_store(settings).reading() as reader:
+        return current_incidents(reader, now, since=at - timedelta(days=days) if days else None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +53,8 @@ def act(settings: Settings, name: str, deed: Deed, now: datetime | None = None) 
             next_step="write --until 4h, --until 2d or --until 2026-12-01T08:00Z",
         )
     store = open_store(settings)
-    incident = _named(current_incidents(store, now), name)
+    with store.reading() as reader:
+        incident = _named(current_incidents(reader, now), name)
     row = IncidentAction(
         incident_key=incident.key,
         incident_id=incident.id,
@@ -98,21 +100,21 @@ def explain_route(settings: Settings, name: str, now: datetime | None = None) ->
     from observability.alerts.routing import find_route
 
     at = now or datetime.now(UTC)
-    store = open_store(settings)
-    states = ask(store, queries.STATES)
-    named = states_parameters(states)
-    rows = ask(store, queries.NAMED, parameters={**named, "name": name}) if states else []
-    if not rows:
+    with open_store(settings).reading() as reader:
+        states = ask(reader, queries.STATES)
+        named = states_parameters(states)
+        rows = ask(reader, queries.NAMED, parameters={**named, "name": name}) if states else []
+        incidents = [_imagined(reader, row, named, at) for row in rows]
+    if not incidents:
         raise ConfigError(
             f"{name!r} is no model, seed, snapshot, source or test of a project that was loaded",
             where="NODE",
             next_step="give its name or its unique_id, such as model.shop.orders",
         )
-    incidents = [_imagined(store, row, named, at) for row in rows]
     return [Explanation(one, find_route(one, settings.slack, at)) for one in incidents]
 
 
-def _imagined(store: Store, row: dict[str, object], named: dict[str, object], at: datetime) -> "Incident":
+def _imagined(reader: Reader, row: dict[str, object], named: dict[str, object], at: datetime) -> "Incident":
     """The incident that there would be."""
     from observability.alerts import queries
     from observability.alerts.imagined import imagine
@@ -121,8 +123,8 @@ def _imagined(store: Store, row: dict[str, object], named: dict[str, object], at
     bases = [subject] if row["attached_node"] or row["resource_type"] != "test" else list(row["depends_on"])  # type: ignore[call-overload]
     return imagine(
         row,
-        exposures=ask(store, queries.EXPOSURES, parameters={**named, "bases": bases}),
-        declared=ask(store, queries.DECLARED, parameters={**named, "subjects": [str(row["unique_id"]), subject]}),
+        exposures=ask(reader, queries.EXPOSURES, parameters={**named, "bases": bases}),
+        declared=ask(reader, queries.DECLARED, parameters={**named, "subjects": [str(row["unique_id"]), subject]}),
         bases=bases,
         now=at,
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from observability.config import Settings
 from observability.errors import ConfigError
-from observability.stores.base import Store, open_store
+from observability.stores.base import Reader, open_store
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -33,49 +33,50 @@ def current_status(settings: Settings, now: datetime | None = None) -> Status:
     from observability.alerts import queries
     from observability.alerts.outbox import read_streams
 
-    store = open_store(settings)
-    steps = ask(store, queries.STEPS)
-    streams = read_streams(ask(store, queries.DELIVERIES))
+    with open_store(settings).reading() as reader:
+        steps = ask(reader, queries.STEPS)
+        streams = read_streams(ask(reader, queries.DELIVERIES))
+        incidents = current_incidents(reader, now)
     untold = tuple(stream.last for stream in streams.values() if stream.is_stuck and stream.last)
-    return Status(now or datetime.now(UTC), tuple(steps), tuple(current_incidents(store, now)), untold)
+    return Status(now or datetime.now(UTC), tuple(steps), tuple(incidents), untold)
 
 
 def current_incidents(
-    store: Store, now: datetime | None, told: Collection[str] = (), since: datetime | None = None
+    reader: Reader, now: datetime | None, told: Collection[str] = (), since: datetime | None = None
 ) -> "list[Incident]":
     """What is wrong, what became of the incidents `told`, and what ended `since` then; as people left it."""
     from observability.alerts import queries
     from observability.alerts.actions import attend
     from observability.alerts.incidents import find_incidents
 
-    incidents = find_incidents(situation(store, now, told, since))
+    incidents = find_incidents(situation(reader, now, told, since))
     if not incidents:
         return []
-    actions = ask(store, queries.ACTIONS, parameters={"incidents": [one.id for one in incidents]})
+    actions = ask(reader, queries.ACTIONS, parameters={"incidents": [one.id for one in incidents]})
     return attend(incidents, actions, now or datetime.now(UTC))
 
 
 def situation(
-    store: Store, now: datetime | None, told: Collection[str] = (), since: datetime | None = None
+    reader: Reader, now: datetime | None, told: Collection[str] = (), since: datetime | None = None
 ) -> "Situation":
     """What the views say of it: and, where anything is wrong, whom it hurts and what the project declares of it."""
     from observability.alerts import queries
     from observability.alerts.incidents import Situation
 
     ended = {"told": ["", *sorted(told)], "since": since or _NEVER}  # an array without an element has no type in DuckDB
-    incidents = ask(store, queries.INCIDENTS, now, ended)
+    incidents = ask(reader, queries.INCIDENTS, now, ended)
     if not incidents:
         return Situation(())
-    states = ask(store, queries.STATES)
+    states = ask(reader, queries.STATES)
     named = states_parameters(states)
     bases = sorted({base for row in incidents for node in row["nodes"] or () for base in node["bases"]})
     subjects = sorted({name for row in incidents for name in (row["subject"], row["worst_node"])})
     return Situation(
         incidents,
-        ask(store, queries.EXPOSURES, parameters={**named, "bases": bases}) if bases and states else (),
-        ask(store, queries.DECLARED, parameters={**named, "subjects": subjects}) if states else (),
+        ask(reader, queries.EXPOSURES, parameters={**named, "bases": bases}) if bases and states else (),
+        ask(reader, queries.DECLARED, parameters={**named, "subjects": subjects}) if states else (),
         ask(
-            store,
+            reader,
             queries.RESULTS,
             parameters={
                 "days": sorted({(row["last_bad_at"] - ago).date() for row in incidents for ago in _DAYS}),
@@ -100,22 +101,24 @@ _DAYS = (timedelta(), timedelta(days=1))
 
 
 def ask(
-    store: Store, sql: str, now: datetime | None = None, parameters: Mapping[str, object] | None = None
+    reader: Reader, sql: str, now: datetime | None = None, parameters: Mapping[str, object] | None = None
 ) -> list[dict[str, Any]]:
     """The rows that a query gives, asked as of a moment."""
-    rows: list[dict[str, Any]] = _query(store, sql, now, parameters).to_pylist()
+    rows: list[dict[str, Any]] = _query(reader, sql, now, parameters).to_pylist()
     return rows
 
 
-def _query(store: Store, sql: str, now: datetime | None, parameters: Mapping[str, object] | None = None) -> "pa.Table":
-    """Ask as of a moment, or as of now. As of now, BigQuery's own views answer: readers may read nothing else."""
+def _query(
+    reader: Reader, sql: str, now: datetime | None, parameters: Mapping[str, object] | None = None
+) -> "pa.Table":
+    """Ask as of a moment; None is now, for which the store's own views answer: BigQuery's readers may read no table."""
     from observability.audit.views import as_of
 
-    if now is None and store.dialect == "googlesql":
-        return store.query(sql, parameters)
+    if now is None:
+        return reader.query(sql, parameters)
     question = as_of(sql)
-    moment = {"now": now or datetime.now(UTC)} if "@now" in question else {}
-    return store.query(question, {**(parameters or {}), **moment})
+    moment = {"now": now} if "@now" in question else {}
+    return reader.query(question, {**(parameters or {}), **moment})
 
 
 def view_sql(settings: Settings, name: str, dialect: str | None = None) -> str:

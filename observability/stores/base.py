@@ -49,16 +49,23 @@ class Lease(Protocol):
         """For how long it is held for certain; renewed where that is about to end. 0 once it is lost."""
 
 
-class Store(Protocol):
+class Reader(Protocol):
+    """Answers questions. Every method raises StoreError for a fault of the store's."""
+
+    @property
+    def dialect(self) -> Literal["googlesql", "duckdb"]:
+        """The SQL that it speaks."""
+
+    def query(self, sql: str, parameters: Mapping[str, object] | None = None) -> "pa.Table":
+        """Run a query in GoogleSQL over views `{main}.name` and tables `{raw}.name`, with parameters `@name`."""
+
+
+class Store(Reader, Protocol):
     """An audit store. Every method raises StoreError for a fault of the store's."""
 
     @property
     def url(self) -> str:
         """The URL by which `open_store` opens it."""
-
-    @property
-    def dialect(self) -> Literal["googlesql", "duckdb"]:
-        """The SQL that it speaks."""
 
     @property
     def schemas(self) -> Mapping[str, str]:
@@ -108,8 +115,8 @@ class Store(Protocol):
     def lease(self, name: str) -> AbstractContextManager[Lease | None]:
         """Be the only one of that name while it lasts; None where somebody else is."""
 
-    def query(self, sql: str, parameters: Mapping[str, object] | None = None) -> "pa.Table":
-        """Run a query in GoogleSQL over views `{main}.name` and tables `{raw}.name`, with parameters `@name`."""
+    def reading(self) -> AbstractContextManager[Reader]:
+        """Ask several questions, cheaper than one by one."""
 
 
 def commit(store: Store, loads: Sequence[Load]) -> list[Committed]:

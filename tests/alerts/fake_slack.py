@@ -42,6 +42,8 @@ SCOPES = frozenset(
         "chat:write.customize",
         "groups:history",
         "groups:read",
+        "usergroups:read",
+        "users:read",
     }
 )
 
@@ -219,6 +221,10 @@ class FakeSlack:
         self.revoked = False
         self.scopes: set[str] = set(SCOPES)
         self.channels: dict[str, Channel] = {}
+        self.users: dict[str, bool] = {"U0HUMAN": True}
+        """Users by id, and whether they are active."""
+        self.user_groups: dict[str, bool] = {}
+        """User groups by id, and whether they are enabled."""
         self.requests: list[Request] = []
         self.max_page = 999
         self.max_text = self.max_update_text = 40_000
@@ -246,7 +252,10 @@ class FakeSlack:
             "conversations.history": self._history,
             "conversations.info": self._info,
             "conversations.join": self._join,
+            "conversations.list": self._list,
             "conversations.replies": self._replies,
+            "usergroups.list": self._list_user_groups,
+            "users.info": self._user_info,
         }
         for name in channels or ("alerts",):
             self.add_channel(name)
@@ -711,6 +720,41 @@ class FakeSlack:
 
     def _info(self, payload: JSON) -> JSON:
         return {"channel": _described(self._readable(payload, "read"))}
+
+    def _list(self, payload: JSON) -> JSON:
+        types = str(payload.get("types") or "public_channel").split(",")
+        self._need("channels:read")
+        if "private_channel" in types:
+            self._need("groups:read")
+        seen = [
+            one
+            for one in self.channels.values()
+            if (one.members and "private_channel" in types if one.private else "public_channel" in types)
+        ]
+        start, limit = int(payload.get("cursor") or 0), _limit(payload.get("limit"), self.max_page)
+        rest = start + limit < len(seen)
+        return {
+            "channels": [_described(one) for one in seen[start : start + limit]],
+            "response_metadata": {"next_cursor": str(start + limit) if rest else ""},
+        }
+
+    def _user_info(self, payload: JSON) -> JSON:
+        self._need("users:read")
+        user = str(payload.get("user"))
+        if user not in self.users:
+            raise SlackError("user_not_found")
+        return {"user": {"id": user, "deleted": not self.users[user]}}
+
+    def _list_user_groups(self, payload: JSON) -> JSON:
+        self._need("usergroups:read")
+        all_of_them = _flag(payload.get("include_disabled"))
+        return {
+            "usergroups": [
+                {"id": group, "date_delete": 0 if is_enabled else 1_700_000_000}
+                for group, is_enabled in self.user_groups.items()
+                if is_enabled or all_of_them
+            ]
+        }
 
     def _join(self, payload: JSON) -> JSON:
         self._need("channels:join")

@@ -118,7 +118,7 @@ class Office:
 
     def give(self, *notices: Notice) -> Telling:
         teller = self.teller()
-        teller.streams()
+        teller.streams(self.store)
         return teller.tell(notices)
 
     @property

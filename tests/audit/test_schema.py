@@ -1,13 +1,25 @@
 """One description of a column, from which every schema follows."""
 
+import json
 import os
 from pathlib import Path
 
 import pytest
 
 import observability.audit.views
+from observability.alerts import queries
 from observability.audit.schema import DUCKDB_TYPES, PYTHON_TYPES, TABLES, ColumnType, arrow_types
-from observability.audit.views import JOURNALS, WINNERS, View, duckdb_view, find_view, to_duckdb, views
+from observability.audit.views import (
+    JOURNALS,
+    WINNERS,
+    View,
+    digest_of,
+    duckdb_view,
+    find_view,
+    to_duckdb,
+    translated,
+    views,
+)
 from observability.stores.duckdb import table_ddl
 
 
@@ -68,9 +80,20 @@ def test_each_table_has_a_view_of_its_name() -> None:
 @pytest.mark.parametrize("view", views(), ids=lambda view: view.name)
 def test_what_is_shipped_for_duckdb_is_the_views_translation(view: View) -> None:
     """UPDATE_GOLDEN=1 translates anew."""
-    translated = to_duckdb(view.sql(raw="raw", main="main")) + "\n"
+    ours = translated(view.sql(raw="raw", main="main")) + "\n"
     if os.environ.get("UPDATE_GOLDEN"):
         shipped = Path(observability.audit.views.__file__).parent / "duckdb"
         shipped.mkdir(exist_ok=True)
-        (shipped / f"{view.name}.sql").write_text(translated, encoding="utf-8")
-    assert duckdb_view(view) == translated
+        (shipped / f"{view.name}.sql").write_text(ours, encoding="utf-8")
+    assert duckdb_view(view) == ours
+
+
+def test_what_is_shipped_for_duckdb_is_the_translation_of_every_question_of_alerts() -> None:
+    """UPDATE_GOLDEN=1 translates anew."""
+    texts = [sql for name, sql in vars(queries).items() if name.isupper() and isinstance(sql, str)]
+    asked = [sql.replace("{main}", "main").replace("{raw}", "raw") for sql in texts]
+    ours = {digest_of(sql): translated(sql) for sql in asked}
+    shipped = Path(observability.audit.views.__file__).parent / "duckdb" / "questions.json"
+    if os.environ.get("UPDATE_GOLDEN"):
+        shipped.write_text(json.dumps(ours, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    assert json.loads(shipped.read_text(encoding="utf-8")) == ours

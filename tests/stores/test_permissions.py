@@ -16,9 +16,24 @@ from google.auth.transport.requests import AuthorizedSession
 from pydantic import SecretStr
 from shop import A, B, C, passed, shop
 
+from observability.alerts.actions import Action
+from observability.alerts.checks import State
 from observability.artifacts.step import Step
 from observability.config import Settings, SlackSettings
-from observability.pipeline import alert, current_messages, current_status, ingest, init_store, prune, query_view
+from observability.pipeline import (
+    Deed,
+    act,
+    alert,
+    current_status,
+    doctor,
+    explain_route,
+    ingest,
+    init_store,
+    list_incidents,
+    prune,
+    query_view,
+    rehearse,
+)
 
 PAGE = Path(__file__).parents[2] / "docs" / "bigquery.md"
 DATASET = "permitted"
@@ -125,16 +140,21 @@ def test_each_command_needs_the_permissions_that_the_page_tells(
 
     asked.clear()
     current_status(settings)
-    assert len(current_messages(settings)) == 1
+    assert len(rehearse(settings)) == len(list_incidents(settings, days=7)) == len(explain_route(settings, A)) == 1
     assert query_view(settings, "run_results").table.num_rows == 3
-    assert asked == told("`status`, `query`, `alert --dry-run`")
+    assert asked == told("`status`, `query`, `incidents`, `route`, `alert --dry-run`")
 
     asked.clear()
     with FakeSlack("alerts") as slack:
         channel = slack.channels["alerts"].id
         to = SlackSettings(token=SecretStr(slack.token), channel=channel, base_url=slack.url)
         assert alert(settings.model_copy(update={"slack": to})).done == 1
-    assert asked == told("`alert`")
+        act(settings, A, Deed(action=Action.ACK, acted_by="ann"))
+    assert asked == told("`alert`, `digest`, `resend`, `ack`, `snooze`, `unsnooze`, `resolve`")
+
+    asked.clear()
+    assert {one.state for one in doctor(settings) if one.name in {"store", "reading", "writing"}} == {State.OK}
+    assert asked == told("`doctor`")
 
     asked.clear()
     prune(settings, now + timedelta(days=3), 9_999)

@@ -44,6 +44,17 @@ class Refused(SlackFault):
         self.error = error
 
 
+@dataclass(frozen=True)
+class Identity:
+    """Who a token is."""
+
+    team: str
+    user: str
+    is_bot: bool
+    scopes: frozenset[str] | None
+    """What it may; None where Slack does not tell."""
+
+
 @dataclass
 class SlackClient:
     """Posts, edits and finds messages. Nothing is repeated here: a repeated post is a second one."""
@@ -110,13 +121,52 @@ class SlackClient:
         except SlackFault:
             return None
 
+    def identity(self) -> "Identity":
+        """Who the token is. Raises SlackFault."""
+        answer = self._call("auth.test", {}, reads=True)
+        headers = {name.lower(): value for name, value in answer.headers.items()}
+        told = headers.get("x-oauth-scopes")
+        told = ",".join(told) if isinstance(told, list) else told
+        scopes = None if told is None else frozenset(one.strip() for one in told.split(",") if one.strip())
+        return Identity(str(answer.get("team")), str(answer.get("user")), bool(answer.get("bot_id")), scopes)
+
+    def validate(self, payload: "Payload") -> None:
+        """Let Slack judge a message's blocks; nobody is told. Raises SlackFault."""
+        self._call("blocks.validate", {"blocks": payload.blocks})
+
+    def channel(self, channel: str) -> Mapping[str, Any]:
+        """What Slack says of the channel of an id. Raises SlackFault."""
+        found: Mapping[str, Any] = self._call("conversations.info", {"channel": channel}, reads=True)["channel"]
+        return found
+
+    def channels(self, *, private: bool) -> Iterator[Mapping[str, Any]]:
+        """All channels that can be seen, those that are archived too; at most 20,000. Raises SlackFault."""
+        types = "public_channel,private_channel" if private else "public_channel"
+        return self._pages("conversations.list", {"types": types, "limit": 999}, "channels")
+
+    def glance(self, channel: str) -> None:
+        """Read a message of the channel of an id, which only its members may. Raises SlackFault."""
+        self._call("conversations.history", {"channel": channel, "limit": 1}, reads=True)
+
+    def user(self, user: str) -> Mapping[str, Any]:
+        """What Slack says of the user of an id. Raises SlackFault."""
+        found: Mapping[str, Any] = self._call("users.info", {"user": user}, reads=True)["user"]
+        return found
+
+    def user_groups(self) -> list[Mapping[str, Any]]:
+        """All user groups, those that are disabled too. Raises SlackFault."""
+        return list(self._call("usergroups.list", {"include_disabled": True}, reads=True).get("usergroups") or ())
+
     def _messages(self, channel: str, since: float, thread_ts: str | None) -> Iterator[Mapping[str, Any]]:
         method = "conversations.replies" if thread_ts else "conversations.history"
         asked: dict[str, Any] = {"channel": channel, "limit": _PAGE, "include_all_metadata": True}
         asked |= {"ts": thread_ts} if thread_ts else {"oldest": f"{since:.6f}"}
+        return self._pages(method, asked, "messages")
+
+    def _pages(self, method: str, asked: dict[str, Any], what: str) -> Iterator[Mapping[str, Any]]:
         for _ in range(_PAGES):
             answer = self._call(method, asked, reads=True)
-            yield from answer.get("messages") or ()
+            yield from answer.get(what) or ()
             cursor = (answer.get("response_metadata") or {}).get("next_cursor")
             if not cursor:
                 return
@@ -144,7 +194,11 @@ def _content(payload: "Payload") -> dict[str, Any]:
 def _fault(response: Any) -> SlackFault:
     data = response.data if isinstance(getattr(response, "data", None), dict) else {}
     status = int(getattr(response, "status_code", 0) or 0)
-    details = "; ".join(str(one) for one in (data.get("response_metadata") or {}).get("messages") or ())
+    told = (data.get("response_metadata") or {}).get("messages") or data.get("errors") or ()
+    details = "; ".join(
+        f"{one.get('message')} [json-pointer:{one.get('pointer')}]" if isinstance(one, dict) else str(one)
+        for one in told
+    )
     error = str(data.get("error") or f"HTTP {status}")
     return fault_of(status, error, response.headers or {}, details or str(data.get("needed") or ""))
 

@@ -15,7 +15,7 @@ from google.cloud import bigquery
 
 from observability.audit.prepared import COMMIT, PreparedLoad
 from observability.errors import StoreError
-from observability.stores.base import Committed, Lease, StoredLoad
+from observability.stores.base import Committed, Lease, Reader, StoredLoad
 from observability.stores.bigquery.faults import JOB_SECONDS, NO_RETRY, bounded_retry, mapped
 from observability.stores.bigquery.lease import JobLease
 from observability.stores.bigquery.load_jobs import LoadJobs
@@ -192,6 +192,11 @@ class BigQueryStore:
     def query(self, sql: str, parameters: Mapping[str, object] | None = None) -> "pa.Table":
         """Run a query over the views and tables."""
         return self._run(sql, parameters, lambda rows: rows.to_arrow(create_bqstorage_client=False))
+
+    @contextmanager
+    def reading(self) -> Iterator[Reader]:
+        """Ask several questions: each is a job of its own."""
+        yield self
 
     def execute(self, sql: str, parameters: Mapping[str, object] | None = None) -> int:
         """Run a statement that changes rows, once; how many it changed."""

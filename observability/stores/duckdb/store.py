@@ -5,6 +5,7 @@ import os
 import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from glob import escape
 from pathlib import Path
 from types import MappingProxyType
@@ -14,7 +15,7 @@ import duckdb
 
 from observability.audit.prepared import COMMIT, PreparedLoad
 from observability.errors import StoreError
-from observability.stores.base import Committed, Lease, StoredLoad
+from observability.stores.base import Committed, Lease, Reader, StoredLoad
 from observability.stores.duckdb.faults import mapped, questioned, translate
 from observability.stores.duckdb.file import StoreFile
 from observability.stores.duckdb.schema import SCHEMA_VERSION, Blank, ddl, migrate, schema_version
@@ -108,6 +109,12 @@ class DuckDBStore:
 
     def query(self, sql: str, parameters: Mapping[str, object] | None = None) -> "pa.Table":
         """Run a query over the views and close the file again."""
+        with self.reading() as reader:
+            return reader.query(sql, parameters)
+
+    @contextmanager
+    def reading(self) -> Iterator[Reader]:
+        """Ask several questions and close the file again. Others wait meanwhile."""
         if not self.path.exists():
             raise StoreError(
                 "there is no audit store yet",
@@ -115,13 +122,12 @@ class DuckDBStore:
                 next_step="load a dbt step first: dbt-observe ingest TARGET, or dbt-observe run -- dbt build; or name "
                 "another store with --store",
             )
-        statement = translate(self._named(sql))
-        with self._file.reading() as connection, questioned(sql):
-            return connection.sql(statement, params=parameters).to_arrow_table()
+        with self._file.reading() as connection:
+            yield _Reader(connection, self.schemas)
 
     def execute(self, sql: str, parameters: Mapping[str, object] | None = None) -> int:
         """Run a statement that changes rows; how many it changed."""
-        statement = translate(self._named(sql))
+        statement = translate(_placed(sql, self.schemas))
         with self._file.writing() as connection, questioned(sql):
             (changed,) = connection.execute(statement, parameters).fetchone() or (0,)
             return int(changed)
@@ -136,11 +142,6 @@ class DuckDBStore:
         """Hold a lock beside the file; the kernel takes it back from a process that is gone."""
         with self._file.named_lock(name) as held:
             yield _Held() if held else None
-
-    def _named(self, sql: str) -> str:
-        for name, schema in self.schemas.items():
-            sql = sql.replace(f"{{{name}}}", schema)
-        return sql
 
     @contextmanager
     def _loading(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -167,6 +168,27 @@ class DuckDBStore:
         finally:
             blank.discard()
             partial.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """Answers questions over an open connection."""
+
+    connection: duckdb.DuckDBPyConnection
+    schemas: Mapping[str, str]
+    dialect: Literal["googlesql", "duckdb"] = "duckdb"
+
+    def query(self, sql: str, parameters: Mapping[str, object] | None = None) -> "pa.Table":
+        """Run a query."""
+        statement = translate(_placed(sql, self.schemas))
+        with questioned(sql):
+            return self.connection.sql(statement, params=parameters).to_arrow_table()
+
+
+def _placed(sql: str, schemas: Mapping[str, str]) -> str:
+    for name, schema in schemas.items():
+        sql = sql.replace(f"{{{name}}}", schema)
+    return sql
 
 
 class _Held:

@@ -19,6 +19,11 @@ _ABOUT_VIEWS = """The same in DuckDB (schema `main`) and BigQuery (dataset `{DAT
 one, `dbt-observe sql VIEW` prints its SQL."""
 
 
+_ABOUT_SETTINGS = """In `dbt_observe.toml`, or under `[tool.dbt-observe]` in `pyproject.toml`. `[]` stands for each
+entry of a list of tables (`[[slack.rules]]`), `*` for a name of yours (`[slack.channels.C0123456789]`). A variable holds
+lists of texts with commas between them, and tables as JSON."""
+
+
 def tables_page() -> str:
     """The audit tables, column by column."""
     parts = [
@@ -61,6 +66,24 @@ def settings_table() -> str:
         if one.variable
     ]
     return _table(("key", "type", "default", ""), rows)
+
+
+def settings_page() -> str:
+    """Every setting, those within tables too."""
+    rows = [
+        (
+            f"`{one.key}`",
+            one.type.replace("|", "\\|"),
+            f"`{one.default}`" if one.default else "",
+            f"`{one.variable}`" if one.variable else "",
+            one.description,
+        )
+        for one in describe_settings()
+    ]
+    return (
+        "\n\n".join([_NOTE, "# Settings", _ABOUT_SETTINGS, _table(("key", "type", "default", "variable", ""), rows)])
+        + "\n"
+    )
 
 
 def views_table() -> str:
@@ -110,6 +133,7 @@ def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 PAGES: Mapping[Path, Callable[[], str]] = {
     REFERENCE / "tables.md": tables_page,
     REFERENCE / "views.md": views_page,
+    REFERENCE / "settings.md": settings_page,
 }
 """Whole pages."""
 BLOCKS: Mapping[tuple[Path, str], Callable[[], str]] = {

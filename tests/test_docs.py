@@ -2,10 +2,15 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 import write_docs
+
+from observability.alerts.links import Links
+from observability.alerts.meta import Observe
+from observability.config import load_settings
 
 ROOT = write_docs.ROOT
 PAGES = [write_docs.README, *sorted((ROOT / "docs").rglob("*.md")), ROOT / "benchmarks" / "README.md"]
@@ -45,3 +50,20 @@ def anchors(page: Path) -> set[str]:
 def test_a_page_is_found_from_the_readme() -> None:
     text = write_docs.README.read_text(encoding="utf-8")
     assert [named(page) for page in PAGES[1:] if named(page) not in text] == []
+
+
+def test_the_settings_of_an_example_are_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (ROOT / "docs" / "slack.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    (tmp_path / "dbt_observe.toml").write_text(example, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    slack = load_settings().slack
+    Links(slack.links).check()
+    assert (len(slack.rules), len(slack.owners), len(slack.links)) == (2, 3, 2)
+
+
+def test_what_an_example_says_in_meta_means_something() -> None:
+    text = (ROOT / "docs" / "slack.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"        observe:\n(.*?)```", text, re.DOTALL)
+    said = {line.split(":")[0].strip() for line in example.splitlines() if line.strip()}
+    assert said == {field.name for field in fields(Observe)} - {"problems"}

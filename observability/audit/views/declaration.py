@@ -23,18 +23,26 @@ DECLARED: dict[str, Declaration] = {}
 """Every declared view by name."""
 
 
-def view(name: str, description: str, *, key: Sequence[str]) -> Callable[[R], R]:
+def view(
+    name: str,
+    description: str,
+    *,
+    key: Sequence[str],
+    base: Sequence[type[Row]] = (),
+    then: Sequence[type[Row]] = (),
+) -> Callable[[R], R]:
     """Register a row class as the columns of the view of that name, whose SQL lies in `NAME.sql`.
 
-    `key` are the columns that together name a row: no two rows have the same values in them.
+    `key` are the columns that together name a row: no two rows have the same values in them. The columns of `base`
+    stand before those of the row class, which may describe them anew in their place, those of `then` after it.
     """
 
     def register(row_class: R) -> R:
-        columns = columns_of(row_class)
-        unknown = set(key) - {column.name for column in columns}
+        columns = {column.name: column for part in (*base, row_class, *then) for column in columns_of(part)}
+        unknown = set(key) - columns.keys()
         if unknown:
             raise KeyError(f"{name} has no column {', '.join(sorted(unknown))}")
-        DECLARED[name] = Declaration(name, description, tuple(key), columns)
+        DECLARED[name] = Declaration(name, description, tuple(key), tuple(columns.values()))
         return row_class
 
     return register

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from observability.audit.schema import Row
 from observability.audit.views.declaration import view
+from observability.audit.views.declared.columns import AirflowColumns, ProjectColumns, ProjectNodeColumns
 
 
 @view(
@@ -12,12 +13,12 @@ from observability.audit.views.declaration import view
     "One row per exposure and node above it that is bad now, however far: of a test, above it is what it tests. Bad is "
     "what was so when it was last seen in the last 90 days: see current_nodes.",
     key=("project_name", "environment", "exposure_unique_id", "unique_id"),
+    base=(ProjectColumns,),
+    then=(AirflowColumns,),
 )
 class ExposureImpact(Row, frozen=True, kw_only=True):
     """A failure or a warning, and an exposure that it hurts."""
 
-    project_name: Annotated[str | None, "dbt project."]
-    environment: Annotated[str, "Deployment."]
     exposure_unique_id: Annotated[str, "The exposure."]
     unique_id: Annotated[str, "What is bad: a model, seed, snapshot, test or source."]
     distance: Annotated[int, "Steps between them on the shortest way, from what a test tests; 1 for a direct parent."]
@@ -53,12 +54,6 @@ class ExposureImpact(Row, frozen=True, kw_only=True):
     last_ok_at: Annotated[datetime | None, "When it was last well, in the last 90 days."]
     invocation_id: Annotated[str, "The invocation that saw it bad."]
     command: Annotated[str | None, "dbt's command then."]
-    dag_id: Annotated[str | None, "Airflow DAG of that invocation."]
-    dag_run_id: Annotated[str | None, "Airflow DAG run of that invocation."]
-    task_id: Annotated[str | None, "Airflow task of that invocation."]
-    map_index: Annotated[int | None, "Index of a mapped Airflow task."]
-    try_number: Annotated[int | None, "Airflow's try."]
-    log_url: Annotated[str | None, "Airflow's log of that try."]
 
 
 @view(
@@ -66,13 +61,11 @@ class ExposureImpact(Row, frozen=True, kw_only=True):
     "One row per project, environment and exposure of the current state, with its health in dbt's own words. It rests "
     "on what the last 90 days have seen: see current_nodes.",
     key=("project_name", "environment", "unique_id"),
+    base=(ProjectNodeColumns,),
 )
 class ExposureHealth(Row, frozen=True, kw_only=True):
     """How an exposure is."""
 
-    project_name: Annotated[str | None, "dbt project."]
-    environment: Annotated[str, "Deployment."]
-    unique_id: Annotated[str, "The exposure's unique_id."]
     name: Annotated[str | None, "Its name."]
     label: Annotated[str | None, "Its name for people."]
     exposure_type: Annotated[str | None, "dashboard, notebook, analysis, ml or application."]

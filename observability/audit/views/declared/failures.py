@@ -1,10 +1,11 @@
 """Views that tell what failed."""
 
-from datetime import date, datetime
+from datetime import datetime
 from typing import Annotated
 
 from observability.audit.schema import Row
 from observability.audit.views.declaration import view
+from observability.audit.views.declared.columns import AirflowColumns, NodeRunColumns
 
 
 @view(
@@ -12,15 +13,12 @@ from observability.audit.views.declaration import view
     "One row per invocation and test that failed or warned in it, unit tests included; also where another try took its "
     "place: superseded says so.",
     key=("invocation_id", "unique_id"),
+    base=(NodeRunColumns,),
+    then=(AirflowColumns,),
 )
 class TestFailure(Row, frozen=True, kw_only=True):
     """A test that failed or warned."""
 
-    run_date: Annotated[date, "UTC date of the invocation's start; the partition, so filter by it."]
-    invocation_id: Annotated[str, "dbt's invocation_id."]
-    unique_id: Annotated[str, "dbt's unique_id of the test."]
-    project_name: Annotated[str | None, "dbt project."]
-    environment: Annotated[str, "Deployment."]
     name: Annotated[str | None, "The test's name."]
     resource_type: Annotated[str, "test or unit_test."]
     test_name: Annotated[str | None, "A generic test's kind: unique, not_null, …"]
@@ -51,9 +49,3 @@ class TestFailure(Row, frozen=True, kw_only=True):
     started_at: Annotated[datetime, "When the invocation began."]
     failed_at: Annotated[datetime, "When the test ended."]
     command: Annotated[str | None, "dbt's command: test, build, retry."]
-    dag_id: Annotated[str | None, "Airflow DAG."]
-    dag_run_id: Annotated[str | None, "Airflow DAG run."]
-    task_id: Annotated[str | None, "Airflow task."]
-    map_index: Annotated[int | None, "Index of a mapped Airflow task."]
-    try_number: Annotated[int | None, "Airflow's try, from 1."]
-    log_url: Annotated[str | None, "Airflow's log of this try."]

@@ -1,25 +1,23 @@
 """Views that tell how fresh sources are."""
 
-from datetime import date, datetime
+from datetime import datetime
 from typing import Annotated
 
 from observability.audit.schema import Row
 from observability.audit.views.declaration import view
+from observability.audit.views.declared.columns import AirflowColumns, NodeRunColumns, ProjectNodeColumns
 
 
 @view(
     "source_freshness_history",
     "One row per invocation and source whose freshness it checked, or was expected to check.",
     key=("invocation_id", "unique_id"),
+    base=(NodeRunColumns,),
+    then=(AirflowColumns,),
 )
 class SourceFreshnessCheck(Row, frozen=True, kw_only=True):
     """A check of a source's freshness."""
 
-    run_date: Annotated[date, "UTC date of the invocation's start; the partition, so filter by it."]
-    invocation_id: Annotated[str, "dbt's invocation_id."]
-    unique_id: Annotated[str, "dbt's unique_id of the source."]
-    project_name: Annotated[str | None, "dbt project."]
-    environment: Annotated[str, "Deployment."]
     source_name: Annotated[str | None, "The source's first name: the schema-like group that it is in."]
     name: Annotated[str | None, "The source table's name."]
     package_name: Annotated[str | None, "The dbt package that it comes from."]
@@ -51,12 +49,6 @@ class SourceFreshnessCheck(Row, frozen=True, kw_only=True):
     ]
     started_at: Annotated[datetime, "When the invocation began."]
     command: Annotated[str | None, "dbt's command."]
-    dag_id: Annotated[str | None, "Airflow DAG."]
-    dag_run_id: Annotated[str | None, "Airflow DAG run."]
-    task_id: Annotated[str | None, "Airflow task."]
-    map_index: Annotated[int | None, "Index of a mapped Airflow task."]
-    try_number: Annotated[int | None, "Airflow's try, from 1."]
-    log_url: Annotated[str | None, "Airflow's log of this try."]
 
 
 @view(
@@ -64,13 +56,11 @@ class SourceFreshnessCheck(Row, frozen=True, kw_only=True):
     "One row per project, environment and source of the current state that has freshness criteria or was ever checked. "
     "It reads every check that is retained.",
     key=("project_name", "environment", "unique_id"),
+    base=(ProjectNodeColumns,),
 )
 class SourceHealth(Row, frozen=True, kw_only=True):
     """How fresh a source is, and whether anybody still looks."""
 
-    project_name: Annotated[str | None, "dbt project."]
-    environment: Annotated[str, "Deployment."]
-    unique_id: Annotated[str, "dbt's unique_id of the source."]
     source_name: Annotated[str | None, "The source's first name: the schema-like group that it is in."]
     name: Annotated[str | None, "The source table's name."]
     health: Annotated[

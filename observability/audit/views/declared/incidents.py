@@ -5,20 +5,34 @@ from typing import Annotated
 
 from observability.audit.schema import Row
 from observability.audit.views.declaration import view
+from observability.audit.views.declared.columns import AirflowColumns
+
+
+class IncidentColumns(Row, frozen=True, kw_only=True):
+    """The incident that a row is about."""
+
+    incident_key: Annotated[
+        str, "The subject, the same for all its incidents: project/environment/database.schema/node, or step."
+    ]
+    incident_id: Annotated[str, "The incident: a digest of incident_key and opened_at."]
+
+
+class ReachColumns(Row, frozen=True, kw_only=True):
+    """From where an incident reaches further."""
+
+    bases: Annotated[list[str], "The nodes that what rests on it rests on: itself, or what it tests."]
 
 
 @view(
     "incident_nodes",
     "One row per incident and node: what failed by itself, and what was held up or fails because of that.",
     key=("incident_id", "unique_id"),
+    base=(IncidentColumns,),
+    then=(AirflowColumns, ReachColumns),
 )
 class IncidentNode(Row, frozen=True, kw_only=True):
     """A node's part in an incident."""
 
-    incident_key: Annotated[
-        str, "The subject, the same for all its incidents: project/environment/database.schema/node, or step."
-    ]
-    incident_id: Annotated[str, "The incident: a digest of incident_key and opened_at."]
     opened_at: Annotated[datetime, "When the incident was first seen."]
     is_latest: Annotated[bool, "Whether its subject had no incident after this one."]
     bad_runs: Annotated[int, "In how many invocations the incident was seen."]
@@ -65,13 +79,6 @@ class IncidentNode(Row, frozen=True, kw_only=True):
     error_after_seconds: Annotated[float | None, "Age from which the source's freshness is an error."]
     command: Annotated[str | None, "dbt's command that last saw it bad."]
     invocation_id: Annotated[str | None, "The invocation that last saw it bad."]
-    dag_id: Annotated[str | None, "Airflow DAG of that invocation."]
-    dag_run_id: Annotated[str | None, "Airflow DAG run of that invocation."]
-    task_id: Annotated[str | None, "Airflow task of that invocation."]
-    map_index: Annotated[int | None, "Index of a mapped Airflow task."]
-    try_number: Annotated[int | None, "Airflow's try."]
-    log_url: Annotated[str | None, "Airflow's log of that try."]
-    bases: Annotated[list[str], "The nodes that what rests on it rests on: itself, or what it tests."]
 
 
 class Part(Row, frozen=True, kw_only=True):
@@ -98,19 +105,23 @@ class Part(Row, frozen=True, kw_only=True):
     bases: Annotated[list[str], "The nodes that what rests on it rests on: itself, or what it tests."]
 
 
+class MemberColumns(Row, frozen=True, kw_only=True):
+    """What an incident is made of."""
+
+    nodes: Annotated[list[Part], "What failed in it and what was held up, the worst first: the rows of incident_nodes."]
+
+
 @view(
     "incidents",
     "One row per incident: a cause, from when it was first seen bad until all of it is well again. It expires "
     "where nothing was seen of it for 90 days while its project went on.",
     key=("incident_id",),
+    base=(IncidentColumns,),
+    then=(AirflowColumns, MemberColumns),
 )
 class Incident(Row, frozen=True, kw_only=True):
     """What is or was wrong with a subject."""
 
-    incident_key: Annotated[
-        str, "The subject, the same for all its incidents: project/environment/database.schema/node, or step."
-    ]
-    incident_id: Annotated[str, "This incident: a digest of incident_key and opened_at."]
     project_name: Annotated[str | None, "dbt project."]
     environment: Annotated[str, "Deployment."]
     relation_database: Annotated[str | None, "Database (BigQuery: project) of the subject; null for a step."]
@@ -152,10 +163,3 @@ class Incident(Row, frozen=True, kw_only=True):
     alertable: Annotated[bool, "Whether a load that may lead to a message has seen it."]
     command: Annotated[str | None, "dbt's command that last saw it bad."]
     invocation_id: Annotated[str, "The invocation that last saw it bad."]
-    dag_id: Annotated[str | None, "Airflow DAG of that invocation."]
-    dag_run_id: Annotated[str | None, "Airflow DAG run of that invocation."]
-    task_id: Annotated[str | None, "Airflow task of that invocation."]
-    map_index: Annotated[int | None, "Index of a mapped Airflow task."]
-    try_number: Annotated[int | None, "Airflow's try."]
-    log_url: Annotated[str | None, "Airflow's log of that try."]
-    nodes: Annotated[list[Part], "What failed in it and what was held up, the worst first: the rows of incident_nodes."]

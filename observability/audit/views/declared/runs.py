@@ -5,6 +5,7 @@ from typing import Annotated
 
 from observability.audit.schema import Row
 from observability.audit.views.declaration import view
+from observability.audit.views.declared.columns import AirflowColumns, NodeRunColumns
 
 
 @view(
@@ -78,15 +79,12 @@ class PipelineRun(Row, frozen=True, kw_only=True):
     "snapshot_runs",
     "One row per snapshot and invocation, also where it failed or was skipped.",
     key=("invocation_id", "unique_id"),
+    base=(NodeRunColumns,),
+    then=(AirflowColumns,),
 )
 class SnapshotRun(Row, frozen=True, kw_only=True):
     """What became of a snapshot in an invocation."""
 
-    run_date: Annotated[date, "UTC date of the invocation's start: filter by it, and only these days are read."]
-    invocation_id: Annotated[str, "`invocations.invocation_id`."]
-    unique_id: Annotated[str, "dbt's unique_id of the snapshot."]
-    project_name: Annotated[str | None, "dbt project."]
-    environment: Annotated[str, "Deployment."]
     name: Annotated[str | None, "The snapshot's name."]
     relation_name: Annotated[str | None, "Its relation, quoted as the adapter quotes."]
     relation_database: Annotated[str | None, "Database (BigQuery: project) of its relation."]
@@ -103,28 +101,19 @@ class SnapshotRun(Row, frozen=True, kw_only=True):
     is_empty: Annotated[bool, "Whether --empty was given, so that nothing was really snapshotted."]
     started_at: Annotated[datetime, "When the invocation began."]
     command: Annotated[str | None, "dbt's command."]
-    dag_id: Annotated[str | None, "Airflow DAG."]
-    dag_run_id: Annotated[str | None, "Airflow DAG run."]
-    task_id: Annotated[str | None, "Airflow task."]
-    map_index: Annotated[int | None, "Index of a mapped Airflow task."]
-    try_number: Annotated[int | None, "Airflow's try."]
-    log_url: Annotated[str | None, "Airflow's log of that try."]
 
 
 @view(
     "bigquery_costs",
-    "One row per node and invocation of which BigQuery reported bytes or slots. dbt hands on what it says of a node's "
-    "last statement only: a node of several statements costs more.",
+    "One row per node and invocation of which BigQuery reported bytes or slots, attempts that were repeated included. "
+    "dbt hands on what it says of a node's last statement only: a node of several statements costs more.",
     key=("invocation_id", "unique_id"),
+    base=(NodeRunColumns,),
+    then=(AirflowColumns,),
 )
 class BigQueryCost(Row, frozen=True, kw_only=True):
     """What a node cost in an invocation."""
 
-    run_date: Annotated[date, "UTC date of the invocation's start: filter by it, and only these days are read."]
-    invocation_id: Annotated[str, "`invocations.invocation_id`."]
-    unique_id: Annotated[str, "dbt's unique_id."]
-    project_name: Annotated[str | None, "dbt project."]
-    environment: Annotated[str, "Deployment."]
     resource_type: Annotated[str | None, "model, test, seed, snapshot, operation, …"]
     name: Annotated[str | None, "The node's name."]
     materialized: Annotated[str | None, "view, table, incremental, snapshot, test, …"]
@@ -147,9 +136,3 @@ class BigQueryCost(Row, frozen=True, kw_only=True):
     is_full_refresh: Annotated[bool, "Whether --full-refresh was given."]
     started_at: Annotated[datetime, "When the invocation began."]
     command: Annotated[str | None, "dbt's command."]
-    dag_id: Annotated[str | None, "Airflow DAG."]
-    dag_run_id: Annotated[str | None, "Airflow DAG run."]
-    task_id: Annotated[str | None, "Airflow task."]
-    map_index: Annotated[int | None, "Index of a mapped Airflow task."]
-    try_number: Annotated[int | None, "Airflow's try; attempts that were repeated are here too."]
-    log_url: Annotated[str | None, "Airflow's log of that try."]

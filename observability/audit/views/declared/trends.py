@@ -5,6 +5,7 @@ from typing import Annotated
 
 from observability.audit.schema import Row
 from observability.audit.views.declaration import view
+from observability.audit.views.declared.columns import AirflowColumns, NodeRunColumns, ProjectNodeColumns
 
 
 @view(
@@ -13,15 +14,13 @@ from observability.audit.views.declaration import view
     "Reads the last 45 days: a constant bound. Left out is what dbt skipped, cloned or had no need to build, or "
     "built with --empty or --sample.",
     key=("invocation_id", "unique_id"),
+    base=(NodeRunColumns,),
+    then=(AirflowColumns,),
 )
 class ModelRunTime(Row, frozen=True, kw_only=True):
     """How long a run of a model took, and how long it used to take."""
 
     run_date: Annotated[date, "UTC date of the invocation's start."]
-    invocation_id: Annotated[str, "`invocations.invocation_id`."]
-    unique_id: Annotated[str, "dbt's unique_id."]
-    project_name: Annotated[str | None, "dbt project."]
-    environment: Annotated[str, "Deployment."]
     resource_type: Annotated[str, "model, seed or snapshot."]
     name: Annotated[str | None, "The node's name."]
     materialized: Annotated[str | None, "view, table, incremental, snapshot, seed, …"]
@@ -46,12 +45,6 @@ class ModelRunTime(Row, frozen=True, kw_only=True):
         bool, "Whether it took more than twice the median and at least 30 seconds more, given at least 5 earlier runs."
     ]
     command: Annotated[str | None, "dbt's command."]
-    dag_id: Annotated[str | None, "Airflow DAG."]
-    dag_run_id: Annotated[str | None, "Airflow DAG run."]
-    task_id: Annotated[str | None, "Airflow task."]
-    map_index: Annotated[int | None, "Index of a mapped Airflow task."]
-    try_number: Annotated[int | None, "Airflow's try."]
-    log_url: Annotated[str | None, "Airflow's log of that try."]
 
 
 @view(
@@ -60,12 +53,11 @@ class ModelRunTime(Row, frozen=True, kw_only=True):
     "runs in which dbt skipped it, had no need of it, or was cut off, and those with --empty or --sample; attempts "
     "that were repeated count.",
     key=("project_name", "environment", "unique_id"),
+    base=(ProjectNodeColumns,),
 )
 class TestHistory(Row, frozen=True, kw_only=True):
     """How reliable a test is."""
 
-    project_name: Annotated[str | None, "dbt project."]
-    environment: Annotated[str, "Deployment."]
     unique_id: Annotated[str, "dbt's unique_id of the test. What else tells of the test is as in its last run."]
     resource_type: Annotated[str, "test or unit_test."]
     name: Annotated[str | None, "The test's name."]

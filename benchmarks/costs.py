@@ -46,7 +46,10 @@ STATES_A_WEEK = 5
 LEAST = 10_000_000
 """BigQuery bills a query for at least so many bytes of each table that it reads."""
 _PARTITIONS = {"run_date", "manifest_month", "lineage_month"}
-ALERT = [getattr(queries, name) for name in ("STEPS", "DELIVERIES", "INCIDENTS", "STATES", "EXPOSURES", "DECLARED", "RESULTS", "ACTIONS")]
+ALERT = [
+    getattr(queries, name)
+    for name in ("STEPS", "DELIVERIES", "INCIDENTS", "STATES", "EXPOSURES", "DECLARED", "RESULTS", "ACTIONS")
+]
 ALL = 10_000
 DASHBOARDS = {
     "a dashboard of the morning": {

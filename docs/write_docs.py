@@ -20,8 +20,8 @@ one, `dbt-observe sql VIEW` prints its SQL."""
 
 
 _ABOUT_SETTINGS = """In `dbt_observe.toml`, or under `[tool.dbt-observe]` in `pyproject.toml`. `[]` stands for each
-entry of a list of tables (`[[slack.rules]]`), `*` for a name of yours (`[slack.channels.C0123456789]`). A variable holds
-lists of texts with commas between them, and tables as JSON."""
+entry of a list of tables (`[[slack.rules]]`), `*` for a name of yours (`[slack.channels.C0123456789]`). A variable
+holds lists of texts with commas between them, and tables as JSON."""
 
 
 def tables_page() -> str:

@@ -16,7 +16,6 @@ from observability.audit.views import (
     digest_of,
     duckdb_view,
     find_view,
-    to_duckdb,
     translated,
     views,
 )

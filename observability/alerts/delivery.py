@@ -134,6 +134,7 @@ class Teller:
     _sent_at: dict[str, float] = field(default_factory=dict)
     _closed: dict[str, str] = field(default_factory=dict)
     """Channels that take nothing, and why."""
+    _notes: list[str] = field(default_factory=list)
     done: int = 0
     """Steps that were done so far."""
     _failed: int = 0
@@ -180,7 +181,7 @@ class Teller:
                 ):
                     tried.add(stream.name)
             tried |= {notice.stream for notice in notices if notice.channel in self._closed}
-        problems = tuple(f"{channel}: {why}" for channel, why in self._closed.items())
+        problems = (*(f"{channel}: {why}" for channel, why in self._closed.items()), *self._notes)
         return Telling(self.done, self._failed, self._dead, sum(1 for _ in self._due(notices)), problems)
 
     def _due(self, notices: Sequence[Notice]) -> Iterator[tuple[Stream, Notice, Step]]:
@@ -276,12 +277,13 @@ class Teller:
 
     def _send(self, stream: Stream, row: dict[str, Any], step: Step, payload: Payload) -> dict[str, Any]:
         """Send it, as often as Slack says that it had no effect and the same is welcome later."""
+        refused: str | None = None
         for attempt in range(_MOST_ATTEMPTS):
             self._keep_pace(row["channel"])
             try:
                 if step.operation is Operation.UPDATE:
                     self.slack.update(row["channel"], row["message_ts"], payload)
-                    return {}
+                    return {"error": refused}
                 channel, ts = self.slack.post(
                     row["channel"], payload, row["fingerprint"], row["thread_ts"], broadcast=step.broadcast
                 )
@@ -294,9 +296,10 @@ class Teller:
             except Refused as fault:
                 if fault.error not in {"invalid_blocks", "msg_blocks_too_long"} or not payload.blocks:
                     raise
-                payload = payload.plain
+                refused, payload = f"sent as plain text: {fault}", payload.plain
+                self._notes.append(f"{row['stream']}: {refused}")
             else:
-                return {"channel": channel, "message_ts": ts}
+                return {"channel": channel, "message_ts": ts, "error": refused}
         raise Refused("not_welcome")
 
     def _refused(self, stream: Stream, row: dict[str, Any], fault: SlackFault) -> Record:

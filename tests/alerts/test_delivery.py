@@ -229,9 +229,12 @@ def test_a_channel_that_takes_nothing_is_told_and_keeps_no_other(office: Office,
     assert office.give(*notices).done == 3, "a summary and two, once the channel is mended"
 
 
-def test_blocks_that_slack_refuses_are_told_as_plain_text(office: Office) -> None:
+def test_blocks_that_slack_refuses_are_told_as_plain_text_and_reported(office: Office) -> None:
     office.slack.script(Fault.INVALID_BLOCKS)
-    assert office.tell(incident()).done == 1
+    told = office.tell(incident())
+    assert told.done == 1
+    (problem,) = told.problems
+    assert "sent as plain text: invalid_blocks: " in problem
     (message,) = office.messages
     assert message.blocks == []
     assert message.text.startswith("🟠 error: ")

@@ -38,7 +38,8 @@ def view(
     """
 
     def register(row_class: R) -> R:
-        columns = {column.name: column for part in (*base, row_class, *then) for column in columns_of(part)}
+        parts: list[type[Row]] = [*base, row_class, *then]
+        columns = {column.name: column for part in parts for column in columns_of(part)}
         unknown = set(key) - columns.keys()
         if unknown:
             raise KeyError(f"{name} has no column {', '.join(sorted(unknown))}")

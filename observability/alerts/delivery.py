@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from time import monotonic, sleep
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
 import msgspec
 from uuid_utils import uuid7
 
 from observability.alerts import queries
+from observability.alerts.messenger import APP_FAULTS, CHANNEL_FAULTS, GONE, UNREADABLE, Journal, Messenger
 from observability.alerts.meta import Record
 from observability.alerts.notices import Notice
 from observability.alerts.outbox import Operation, Step, Stream, digest, fingerprint, next_step, read_streams
@@ -23,9 +24,6 @@ from observability.audit.arrow import to_arrow
 from observability.audit.tables import Delivery
 from observability.errors import TellingError
 from observability.stores.base import Lease, Reader
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 _MANY = 5
 """New incidents that are told one by one; more are told in the thread of one summary."""
@@ -37,69 +35,7 @@ _MOST_ROUNDS = 50
 _LEAST_LEASE = 30.0
 """Seconds that a lease must last for anything to be sent."""
 
-APP_FAULTS: Mapping[str, str] = {
-    "missing_scope": "give the app the scope chat:write, and install it again",
-    **dict.fromkeys(
-        ("invalid_auth", "not_authed", "token_revoked", "token_expired", "account_inactive", "not_allowed_token_type"),
-        "put the bot token of an installed app into DBT_OBSERVE_SLACK__TOKEN; dbt-observe doctor checks it",
-    ),
-}
-"""Why Slack lets this app tell nothing at all, and what to do."""
-CHANNEL_FAULTS: Mapping[str, str] = {
-    "not_in_channel": "invite the app to the channel: /invite @its-name",
-    "channel_not_found": "name the channel by its id, and invite the app to it",
-    "is_archived": "unarchive the channel, or name another one",
-    "restricted_action": "let the app post in the channel, or name another one",
-    **dict.fromkeys(
-        ("no_service", "no_team", "invalid_token", "channel_is_archived", "action_prohibited"),
-        "make a new incoming webhook, and put it into DBT_OBSERVE_SLACK__WEBHOOK_URL",
-    ),
-}
-"""Why a channel takes nothing, and what to do."""
-_GONE = frozenset({"message_not_found", "cant_update_message", "edit_window_closed", "thread_not_found"})
-"""Why a step can never be done."""
-_UNREADABLE = frozenset({"missing_scope", "not_allowed_token_type", "no_history", "thread_not_found", *CHANNEL_FAULTS})
-"""Why it cannot be looked up whether Slack has a message."""
-
-
 _DELIVERY = tuple(name for name in Delivery.__struct_fields__ if name != "delivery_date")
-
-
-class Journal(Protocol):
-    """Where it is kept what was told: a store."""
-
-    def record(self, table: str, rows: "pa.Table") -> None:
-        """Append rows that can be asked for at once."""
-
-
-class Messenger(Protocol):
-    """Who brings messages. Every method raises SlackFault."""
-
-    timeout_seconds: float
-
-    @property
-    def edits(self) -> bool:
-        """Whether messages can be edited and answered in a thread."""
-
-    def post(
-        self,
-        channel: str,
-        payload: Payload,
-        fingerprint: str,
-        thread_ts: str | None = None,
-        *,
-        broadcast: bool = False,
-    ) -> tuple[str, str]:
-        """Post a message; its channel's id and its ts."""
-
-    def update(self, channel: str, ts: str, payload: Payload) -> None:
-        """Make a message say something else; may be repeated."""
-
-    def find(self, channel: str, fingerprint: str, since: float, thread_ts: str | None = None) -> str | None:
-        """The ts of the message of this fingerprint, if there is one since then."""
-
-    def permalink(self, channel: str, ts: str) -> str | None:
-        """Where people find a message; None where that cannot be told."""
 
 
 @dataclass(frozen=True)
@@ -313,7 +249,7 @@ class Teller:
                 next_step=f"{APP_FAULTS[error]}; what was to be told is told the next time",
             )
         most = _MOST_ATTEMPTS_IN_CHANNEL if error in CHANNEL_FAULTS else _MOST_ATTEMPTS
-        state = "dead" if error in _GONE or row["attempts"] >= most else "failed"
+        state = "dead" if error in GONE or row["attempts"] >= most else "failed"
         if error in CHANNEL_FAULTS:
             self._closed[stream.name.partition("/")[0]] = f"{fault}; {CHANNEL_FAULTS[error]}"
         if state == "dead":
@@ -356,7 +292,7 @@ class Teller:
             except Unclear:
                 self.pause(self.pace_seconds)
             except Refused as fault:
-                if fault.error not in _UNREADABLE:
+                if fault.error not in UNREADABLE:
                     continue
                 if row["operation"] == Operation.REPLY and self.slack.edits:
                     return {"state": "done", "error": f"unclear, and {fault}: the message itself says how it is"}

@@ -14,9 +14,10 @@ from observability.stores.base import Store, open_store
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from observability.alerts.delivery import Messenger, Teller, Telling
+    from observability.alerts.delivery import Teller, Telling
     from observability.alerts.digest import Digest
     from observability.alerts.incidents import Incident
+    from observability.alerts.messenger import Messenger
     from observability.alerts.notices import Notice
     from observability.alerts.printing import Printed
     from observability.alerts.slack.block_kit import Payload

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 from uuid_utils import uuid7
 
 from observability.alerts.checks import Check, Named, State, is_channel_id
-from observability.alerts.delivery import APP_FAULTS, CHANNEL_FAULTS, Messenger
 from observability.alerts.message import listing
+from observability.alerts.messenger import APP_FAULTS, CHANNEL_FAULTS, Messenger
 from observability.alerts.slack.block_kit import Payload
 from observability.alerts.slack.client import Busy, Identity, Refused, SlackClient, SlackFault, Unclear
 

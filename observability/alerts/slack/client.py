@@ -2,6 +2,7 @@
 
 import urllib.error
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from http.client import HTTPException
@@ -175,16 +176,24 @@ class SlackClient:
     def _call(self, method: str, body: dict[str, Any], *, reads: bool = False) -> "SlackResponse":
         from slack_sdk.errors import SlackApiError
 
-        try:
-            return self._client.api_call(method, params=body) if reads else self._client.api_call(method, json=body)
-        except SlackApiError as error:
-            raise _fault(error.response) from error
-        except urllib.error.URLError as error:
-            if isinstance(error.reason, ConnectionRefusedError):
-                raise Busy("nobody answers", 5.0) from error
-            raise Unclear(f"{method}: {error.reason}") from error
-        except (OSError, HTTPException) as error:
-            raise Unclear(f"{method}: {error or type(error).__name__}") from error
+        with reached(method):
+            try:
+                return self._client.api_call(method, params=body) if reads else self._client.api_call(method, json=body)
+            except SlackApiError as error:
+                raise _fault(error.response) from error
+
+
+@contextmanager
+def reached(what: str) -> Iterator[None]:
+    """Raise SlackFault where a request gets no answer."""
+    try:
+        yield
+    except urllib.error.URLError as error:
+        if isinstance(error.reason, ConnectionRefusedError):
+            raise Busy("nobody answers", 5.0) from error
+        raise Unclear(f"{what}: {error.reason}") from error
+    except (OSError, HTTPException) as error:
+        raise Unclear(f"{what}: {error or type(error).__name__}") from error
 
 
 def _content(payload: "Payload") -> dict[str, Any]:

@@ -1,11 +1,9 @@
 """An incoming webhook: it takes messages, and neither edits, threads nor finds them."""
 
-import urllib.error
 from dataclasses import dataclass
-from http.client import HTTPException
 from typing import TYPE_CHECKING
 
-from observability.alerts.slack.client import Busy, Refused, Unclear, fault_of
+from observability.alerts.slack.client import Refused, fault_of, reached
 
 if TYPE_CHECKING:
     from observability.alerts.slack.block_kit import Payload
@@ -40,16 +38,10 @@ class Webhook:
         from slack_sdk.webhook import WebhookClient
 
         client = WebhookClient(self.url, timeout=max(1, round(self.timeout_seconds)), retry_handlers=[])
-        try:
+        with reached("webhook"):
             answer = client.send(
                 text=payload.text, blocks=payload.blocks or None, unfurl_links=False, unfurl_media=False
             )
-        except urllib.error.URLError as error:
-            if isinstance(error.reason, ConnectionRefusedError):
-                raise Busy("nobody answers", 5.0) from error
-            raise Unclear(f"webhook: {error.reason}") from error
-        except (OSError, HTTPException) as error:
-            raise Unclear(f"webhook: {error or type(error).__name__}") from error
         if answer.status_code == _OK:
             return channel, fingerprint
         raise fault_of(answer.status_code, answer.body.strip()[:200] or f"HTTP {answer.status_code}", answer.headers)

@@ -5,6 +5,7 @@
     ├── ArtifactError            a file of dbt's cannot be used
     │   ├── UnreadableArtifact   not JSON, truncated, or not the shape that its version promises
     │   └── UnsupportedArtifact  a version that we do not read (unstamped files from before dbt 0.19, say)
+    ├── ObjectStoreError         a bucket gives or takes not what was asked: absent, forbidden, out of reach
     ├── CommandError             the command that we were to run cannot be run
     │   └── NotStartedError      it is not there, or not executable (in runner; carries the record of the attempt)
     ├── TellingError             nothing can be told where it should be
@@ -53,6 +54,10 @@ class UnreadableArtifact(ArtifactError):
 
 class UnsupportedArtifact(ArtifactError):
     """A version that is not read."""
+
+
+class ObjectStoreError(ObserveError):
+    """An object store does not give or take what was asked: it is absent, forbidden or out of reach."""
 
 
 class TellingError(ObserveError):

@@ -15,6 +15,7 @@ from typing import Any
 import duckdb
 import pytest
 from factories import freshness, manifest, node, result, run_results, sources, write_step
+from fake_slack import FakeSlack
 from filelock import FileLock
 
 COMMAND = str(Path(sys.executable).with_name("dbt-observe"))
@@ -160,6 +161,24 @@ def test_a_load_marked_so_never_leads_to_a_message(step: Path, tmp_path: Path) -
         assert connection.sql("SELECT alertable, will_retry FROM invocations").fetchall() == [(False, True)]
 
 
+def test_a_backfill_loads_a_tree_in_the_order_of_time_and_nothing_of_it_ever_leads_to_a_message(tmp_path: Path) -> None:
+    for name, hour in (("a", 9), ("b", 7), ("c", 8)):
+        document = run_results(
+            result("model.shop.a"), invocation_id=f"at{hour}", invocation_started_at=f"2026-03-02T{hour:02}:00:00Z"
+        )
+        write_step(tmp_path / "tree" / name, run_results=document)
+    for status in ("loaded", "unchanged"):
+        ran = observe("backfill", tmp_path / "tree", "--format", "json", cwd=tmp_path)
+        assert (ran.code, ran.err) == (0, "")
+        assert [(load["invocation_id"], load["status"]) for load in ran.json["loads"]] == [
+            ("at7", status),
+            ("at8", status),
+            ("at9", status),
+        ]
+    with duckdb.connect(str(tmp_path / ".dbt_observe" / "audit.duckdb"), read_only=True) as connection:
+        assert connection.sql("SELECT DISTINCT alertable FROM invocations").fetchall() == [(False,)]
+
+
 def test_status_and_alert_show_dbts_text_as_text(step: Path, tmp_path: Path) -> None:
     observe("ingest", step, cwd=tmp_path)
     for ran in (observe("status", cwd=tmp_path), observe("alert", "--dry-run", cwd=tmp_path)):
@@ -182,6 +201,36 @@ def test_nothing_wrong_is_said_too(tmp_path: Path) -> None:
     observe("ingest", folder, cwd=tmp_path)
     assert "Nothing fails now." in observe("status", cwd=tmp_path).out
     assert observe("alert", "--dry-run", cwd=tmp_path).out == "Nothing to tell.\n"
+
+
+def test_a_tick_stores_and_tells(step: Path, tmp_path: Path) -> None:
+    with FakeSlack("alerts") as slack:
+        to = {
+            "DBT_OBSERVE_SLACK__TOKEN": slack.token,
+            "DBT_OBSERVE_SLACK__BASE_URL": slack.url,
+            "DBT_OBSERVE_SLACK__CHANNEL": slack.channels["alerts"].id,
+        }
+        ran = observe("tick", cwd=tmp_path, **to)
+        assert (ran.code, ran.out, ran.err) == (0, "nothing new was told\n", ""), "there is no store yet"
+        due = '[{"step": "dbt build", "by": "00:00", "since": "2026-01-01", "project": "shop", "environment": "qa"}]'
+        observe("ingest", step, cwd=tmp_path)
+        slack.revoked = True
+        ran = observe("tick", cwd=tmp_path, DBT_OBSERVE_DEADLINES=due, **to)
+        assert (ran.code, ran.out) == (2, "")
+        assert ran.err.startswith("dbt-observe: Slack lets this app tell nothing: ")
+        slack.revoked = False
+        ran = observe("tick", "--format", "json", cwd=tmp_path, DBT_OBSERVE_DEADLINES=due, **to)
+        telling = {"done": 3, "failed": 0, "dead": 0, "left": 0, "problems": [], "elsewhere": False}
+        assert (ran.code, ran.json) == (0, {"replay": {"stored": 0, "unchanged": 0, "left": 0}, "telling": telling})
+        assert [message.text for message in slack.messages("alerts")] == [
+            "2 things are wrong",
+            "🟠 error: dbt build is overdue in shop / qa",
+            "🟠 error: model a failed in shop / default",
+        ]
+        shown = observe("status", cwd=tmp_path, DBT_OBSERVE_DEADLINES=due)
+        assert "dbt build is overdue" in " ".join(shown.out.split())
+        listed = observe("incidents", "--format", "json", cwd=tmp_path, DBT_OBSERVE_DEADLINES=due).json["incidents"]
+        assert [one["kind"] for one in listed] == ["run_overdue", "node_error"]
 
 
 def test_validate_tells_conforming_and_deviating_files_apart(tmp_path: Path) -> None:
@@ -415,7 +464,7 @@ def test_every_command_has_help() -> None:
         return subprocess.run([COMMAND, *arguments, "--help"], capture_output=True, text=True, check=True).stdout
 
     listed = names([]).split("Commands:")[1]
-    for command in ("ingest", "run", "status", "alert", "validate"):
+    for command in ("ingest", "backfill", "run", "status", "alert", "validate"):
         assert f"  {command} " in listed
         assert "--help" in names([command])
 

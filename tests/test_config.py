@@ -1,6 +1,7 @@
+import json
 import os
 import re
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from observability.config import (
     ChannelSettings,
+    Deadline,
     RedactionSettings,
     Settings,
     StorageSettings,
@@ -21,6 +23,7 @@ DEFAULTS: dict[str, Any] = {
     "store": "duckdb:///.dbt_observe/audit.duckdb",
     "environment": None,
     "artifacts_dir": Path(".dbt_observe/artifacts"),
+    "artifacts_to": None,
     "store_timeout_seconds": 60.0,
     "spool_dir": Path(".dbt_observe/spool"),
     "lock_timeout_seconds": 60.0,
@@ -30,6 +33,7 @@ DEFAULTS: dict[str, Any] = {
         "allow": (),
     },
     "storage": {"compiled_code": "failures", "conformance_manifest_max_bytes": 20_000_000},
+    "deadlines": (),
     "slack": {
         "token": None,
         "channel": None,
@@ -47,6 +51,9 @@ DEFAULTS: dict[str, Any] = {
 }
 
 MATCHED = ["severity", "kind", "environment", "project", "tag", "path", "group", "owner", "resource_type", "exposure"]
+DUE = ["step", "by", "zone", "days", "begins", "since", "project", "environment", "severity", "owner", "channel"]
+DUE += ["runbook"]
+WEEK = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 
 
 @pytest.fixture(autouse=True)
@@ -114,12 +121,14 @@ def test_arguments_beat_environment_beats_own_file_beats_pyproject_beats_default
         "store": "argument",
         "environment": "variable",
         "artifacts_dir": Path("file"),
+        "artifacts_to": None,
         "lock_timeout_seconds": 2.5,
         "store_timeout_seconds": 60.0,
         "spool_dir": Path(".dbt_observe/spool"),
         "artifacts_kept": 3,
         "redaction": DEFAULTS["redaction"] | {"allow": ("MONKEY", "KEYBOARD_LAYOUT")},  # type: ignore[operator]
         "storage": {"compiled_code": "all", "conformance_manifest_max_bytes": 2},
+        "deadlines": (),
         "slack": DEFAULTS["slack"],
     }
 
@@ -401,6 +410,7 @@ def test_each_setting_is_described_and_can_be_given_as_its_variable(monkeypatch:
         ("store", "DBT_OBSERVE_STORE", "text", '"duckdb:///.dbt_observe/audit.duckdb"'),
         ("environment", "DBT_OBSERVE_ENVIRONMENT", "text", ""),
         ("artifacts_dir", "DBT_OBSERVE_ARTIFACTS_DIR", "path", '".dbt_observe/artifacts"'),
+        ("artifacts_to", "DBT_OBSERVE_ARTIFACTS_TO", "text", ""),
         ("lock_timeout_seconds", "DBT_OBSERVE_LOCK_TIMEOUT_SECONDS", "number", "60.0"),
         ("store_timeout_seconds", "DBT_OBSERVE_STORE_TIMEOUT_SECONDS", "number", "60.0"),
         ("spool_dir", "DBT_OBSERVE_SPOOL_DIR", "path", '".dbt_observe/spool"'),
@@ -419,6 +429,7 @@ def test_each_setting_is_described_and_can_be_given_as_its_variable(monkeypatch:
             "whole number",
             "20000000",
         ),
+        ("deadlines", "DBT_OBSERVE_DEADLINES", "list of tables", "[]"),
         ("slack.token", "DBT_OBSERVE_SLACK__TOKEN", "secret text", ""),
         ("slack.channel", "DBT_OBSERVE_SLACK__CHANNEL", "text", ""),
         ("slack.fallback_channel", "DBT_OBSERVE_SLACK__FALLBACK_CHANNEL", "text", ""),
@@ -433,6 +444,7 @@ def test_each_setting_is_described_and_can_be_given_as_its_variable(monkeypatch:
         ("slack.links", "DBT_OBSERVE_SLACK__LINKS", "table of texts", ""),
     ]
     assert [each.key for each in described if not each.variable and "rules" not in each.key] == [
+        *(f"deadlines[].{name}" for name in DUE),
         *(f"slack.channels.*.{name}" for name in ("mention", "quiet_hours", "quiet_days", "zone")),
         *(f"slack.maintenance[].{name}" for name in [*MATCHED, "begins", "ends", "reason"]),
     ]
@@ -449,6 +461,7 @@ def test_each_setting_is_described_and_can_be_given_as_its_variable(monkeypatch:
         "table of tables": '{"x": {"zone": "Europe/Berlin"}}',
     }
     value_by_key = {
+        "deadlines": '[{"step": "dbt run", "by": "07:30", "since": "2026-03-01"}]',
         "slack.rules": '[{"tag": ["x"], "mute": true}]',
         "slack.maintenance": '[{"begins": "2026-03-01", "ends": "2026-03-02"}]',
     }
@@ -541,6 +554,84 @@ def test_what_is_wrong_within_a_table_is_told_with_its_place(
     path.write_text(f"[slack]\n{content}\n")
     place = what.partition(" ")[0]
     assert error_of() == (what, f"{path}: {place}", next_step)
+
+
+@pytest.mark.parametrize(
+    ("content", "what", "next_step"),
+    [
+        ("", "deadlines[0].by is missing", "expected: text"),
+        ('by = "7:30"', "deadlines[0].by is '7:30', but should be a time of day, such as \"07:30\"", "expected: text"),
+        (
+            'by = "24:00"',
+            "deadlines[0].by is '24:00', but should be a time of day, such as \"07:30\"",
+            "expected: text",
+        ),
+        ("by = 07:30:00", "deadlines[0].by should be text", "expected: text"),
+        (
+            'by = "07:30"\nbegins = "noon"',
+            "deadlines[0].begins is 'noon', but should be a time of day, such as \"07:30\"",
+            "expected: text",
+        ),
+        (
+            'by = "07:30"\nzone = "Mars"',
+            "deadlines[0].zone is 'Mars', but should be a time zone of this machine, such as Europe/Berlin",
+            'expected: text, such as "UTC"',
+        ),
+        (
+            'by = "07:30"\ndays = []',
+            "deadlines[0].days should name a day",
+            f"expected: list of {' | '.join(WEEK)}, such as {json.dumps(WEEK)}",
+        ),
+        (
+            'by = "07:30"\ndays = ["monday"]',
+            "deadlines[0].days is 'monday', but should be 'mon', 'tue', 'wed', 'thu', 'fri', 'sat' or 'sun'",
+            f"expected: list of {' | '.join(WEEK)}, such as {json.dumps(WEEK)}",
+        ),
+        (
+            'by = "07:30"\nsince = "soon"',
+            "deadlines[0].since is 'soon', but should be a date such as 2026-12-01",
+            "expected: date",
+        ),
+        (
+            'by = "07:30"\nsince = 2026-12-01T08:00:00Z',
+            "deadlines[0].since should be a date such as 2026-12-01",
+            "expected: date",
+        ),
+        (
+            'by = "07:30"\nseverity = "bad"',
+            "deadlines[0].severity is 'bad', but should be 'critical', 'error' or 'warning'",
+            'expected: critical | error | warning, such as "error"',
+        ),
+        ('by = "07:30"\nsteps = "x"', "deadlines[0].steps is not a setting", "did you mean deadlines[].step?"),
+    ],
+)
+def test_what_is_wrong_of_a_deadline_is_told_with_its_place(
+    project: Path, content: str, what: str, next_step: str
+) -> None:
+    path = project / "dbt_observe.toml"
+    path.write_text(f'[[deadlines]]\nstep = "dbt run"\n{content}\n')
+    assert error_of() == (what, f"{path}: {what.partition(' ')[0]}", next_step)
+
+
+def test_deadlines_are_read_as_they_are_written(project: Path) -> None:
+    (project / "dbt_observe.toml").write_text(
+        """
+        [[deadlines]]
+        step = "greenery_daily.*"
+        by = "07:30"
+        zone = "Europe/Berlin"
+        days = ["mon", "fri"]
+        since = 2026-12-01
+        [[deadlines]]
+        step = "dbt run"
+        by = "23:00"
+        """
+    )
+    first, second = load_settings().deadlines
+    assert first == Deadline(
+        step="greenery_daily.*", by="07:30", zone="Europe/Berlin", days=("mon", "fri"), since=date(2026, 12, 1)
+    )
+    assert (second.days, second.severity, second.begins) == (tuple(WEEK), "error", None)
 
 
 def test_a_table_in_the_environment_is_json(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,8 @@ from observability.alerts.exposures import Exposure, Risk
 from observability.alerts.imagined import imagine
 from observability.alerts.incidents import Incident
 from observability.alerts.meta import Record, read_observe, split_names
+from observability.alerts.overdue import is_awaited
+from observability.config import Deadline
 from observability.config.slack import SlackSettings, is_channel
 
 Named = Mapping[str, Sequence[str]]
@@ -58,6 +60,29 @@ def channels_of_settings(slack: SlackSettings) -> Named:
         if is_channel(name):
             found.setdefault(name, []).append(f"slack.owners of {owner}")
     return found
+
+
+def channels_of_deadlines(deadlines: Sequence[Deadline]) -> Named:
+    """The channels that deadlines name."""
+    found: dict[str, list[str]] = {}
+    for number, deadline in enumerate(deadlines, start=1):
+        if deadline.channel:
+            found.setdefault(deadline.channel, []).append(f"deadline {number}")
+    return found
+
+
+def check_deadlines(deadlines: Sequence[Deadline], rows: Sequence[Record], environment: str | None) -> Check:
+    """Whether there is a step for each deadline: a misspelt one would wait for nothing. Rows as ATTEMPTS gives them."""
+    idle = [one.step for one in deadlines if not is_awaited(one, rows, environment)]
+    if not idle:
+        return Check("deadlines", State.OK, f"{len(deadlines)}, each of a step that is waited for")
+    return Check(
+        "deadlines",
+        State.WARNING,
+        f"no step in the last 90 days is {_listing(idle)}: nothing is waited for there",
+        "write the step as dbt-observe status lists it; for one that is still to come, say since which day and in "
+        "which environment",
+    )
 
 
 def channels_of_project(rows: Sequence[Record]) -> Named:

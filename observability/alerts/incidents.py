@@ -187,6 +187,11 @@ def find_incidents(situation: Situation) -> list[Incident]:
         found = _incident(row, row["nodes"] or [], at_risk, declared)
         known = warehouse.get((row["invocation_id"], row["worst_node"]), found.warehouse)
         incidents.append(replace(found, warehouse=known))
+    return worst_first(incidents)
+
+
+def worst_first(incidents: Iterable[Incident]) -> list[Incident]:
+    """In the order in which they are told; what is fixed or over last."""
     return sorted(incidents, key=_place)
 
 

@@ -69,6 +69,8 @@ def _unless_url(runbook: str | None) -> str:
 
 def tell_change(incident: Incident, transition: str) -> str:
     """What has become of an incident that was told before, in a sentence or two."""
+    if incident.kind is Kind.RUN_OVERDUE and transition in _OVERDUE:
+        return _OVERDUE[transition](incident)
     if transition == "fixed":
         waiting = [short_name(node) for node in (*incident.blocked, *incident.folded)]
         return f"Fixed. {listing(waiting, 'not rebuilt yet')}."
@@ -85,6 +87,25 @@ def tell_change(incident: Incident, transition: str) -> str:
         "worse": f"Worse: {_evidence(incident)}",
         "turned": f"Now {_HEADLINES[incident.kind](incident)}: {_evidence(incident)}",
     }[transition]
+
+
+def _came(incident: Incident) -> str:
+    """That a step ran after all says nothing of how."""
+    late = ((incident.closed_at or incident.seen_at) - incident.since).total_seconds()
+    if late <= 0:
+        return "It ran in time, and was stored late."
+    outcome = incident.failures[0].status
+    ended = "" if outcome in {"success", "warning"} else f", and ended with {outcome}"
+    return f"It ran, {duration(late)} late{ended}."
+
+
+_OVERDUE: dict[str, Callable[[Incident], str]] = {
+    "recovered": _came,
+    "withdrawn": lambda _: "It is waited for no more: no deadline asks for it, or it was not seen for 90 days.",
+    "called": lambda incident: f"Still overdue: {_evidence(incident)}",
+    "critical": lambda incident: f"Critical now: {_evidence(incident)}",
+    "reopened": lambda incident: f"Overdue again: {_evidence(incident)}",
+}
 
 
 def _by(incident: Incident) -> str:

@@ -71,6 +71,8 @@ class Stream:
     thread_ts: str | None = None
     message_ts: str | None = None
     told: Told | None = None
+    opened_at: datetime | None = None
+    """When it was told that it began."""
     shown: str | None = None
     endings: list[datetime] = field(default_factory=list)
     """When it was told that it is over."""
@@ -116,6 +118,8 @@ class Stream:
             self._learn(msgspec.json.decode(row["told"], type=Told), row["loaded_at"])
 
     def _learn(self, told: Told, at: datetime) -> None:
+        if self.told is None or self.told.state.is_over:
+            self.opened_at = at
         if told.state.is_over:
             self.endings.append(at)
         elif self.told and self.told.state.is_over:

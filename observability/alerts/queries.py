@@ -26,6 +26,24 @@ ORDER BY i.incident_id
 Parameters: `@told`, `@since`, `@now`.
 """
 
+ATTEMPTS = """
+SELECT a.project_name, a.environment, a.step, a.command, a.dag_id, a.task_id, a.map_index, a.started_at, a.ended_at,
+  a.outcome,
+  MAX(IF(a.outcome IN ('success', 'warning'), a.started_at, NULL)) OVER (
+    PARTITION BY a.project_name, a.environment, a.step ORDER BY a.started_at, a.invocation_id
+    ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+  ) AS last_good_at
+FROM {main}.attempts AS a
+WHERE a.is_real AND a.alertable AND a.run_date >= DATE_SUB(DATE(@since), INTERVAL 90 DAY)
+QUALIFY COALESCE(LEAD(a.run_date) OVER (
+  PARTITION BY a.project_name, a.environment, a.step ORDER BY a.started_at, a.invocation_id) >= DATE(@since), TRUE)
+ORDER BY a.project_name, a.environment, a.step, a.started_at, a.invocation_id
+"""
+"""The attempts since `@since`, and of each step the last one before, no older than 90 days. Parameter: `@since`.
+
+Backfills and others that never speak are no attempts, nor is what builds nothing: --empty, --sample.
+"""
+
 STATES = """
 SELECT c.project_name, c.environment, c.manifest_id, c.lineage_id, DATE_TRUNC(DATE(c.started_at), MONTH) AS month
 FROM {main}.current_states AS c

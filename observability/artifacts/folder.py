@@ -1,8 +1,7 @@
 """A step's folder: what lies in it, and what its caller said of the step. Nothing of dbt's is read yet."""
 
-import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from hashlib import sha256
@@ -11,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from observability.artifacts.json_file import JsonFile, open_json_file
+from observability.artifacts.layouts import linkage_of
 from observability.artifacts.step import FILE_NAME, Step, read_step
 from observability.errors import UnreadableArtifact
 
@@ -22,14 +22,28 @@ _CLOCK_SLACK = timedelta(seconds=1)
 
 @dataclass(frozen=True)
 class Folder:
-    """A step's folder. Its artifacts are opened when they are first asked for, and hashed from then on."""
+    """A step's folder. Its artifacts are opened when they are first asked for, and hashed from then on.
+
+    `uri` is where they were fetched from, if they were, and `uris` where each file was, by name.
+    """
 
     path: Path
+    uri: str | None = None
+    uris: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def place(self) -> Path | str:
+        """Where the step lies, for people: its URI, else its path."""
+        return self.uri or self.path
 
     @cached_property
     def files(self) -> dict[str, JsonFile]:
         """The artifacts that lie in it, by name. Raises UnreadableArtifact for one that cannot be opened."""
-        return {name: open_json_file(self.path / name) for name in ARTIFACTS if (self.path / name).is_file()}
+        return {
+            name: open_json_file(self.path / name, self.uris.get(name))
+            for name in ARTIFACTS
+            if (self.path / name).is_file()
+        }
 
 
 @dataclass(frozen=True)
@@ -41,6 +55,13 @@ class StepFiles:
     files: dict[str, JsonFile]
     log: Path | None = None
     started_after: datetime | None = None
+    uri: str | None = None
+    log_uri: str | None = None
+
+    @property
+    def place(self) -> Path | str:
+        """Where the step lies, for people: its URI, else its path."""
+        return self.uri or self.folder
 
     def content_hash(self, row_version: int) -> str:
         """Names what a load of these files would store: sha256 in hex over their digests and the step's context."""
@@ -67,7 +88,7 @@ class StepFiles:
     def log_file(self) -> JsonFile:
         """The event log's bytes. Only for a step that has one."""
         assert self.log is not None  # noqa: S101 - callers look first
-        return open_json_file(self.log)
+        return open_json_file(self.log, self.log_uri)
 
 
 def open_folders(targets: Sequence[str | Path]) -> list[Folder]:
@@ -81,8 +102,8 @@ def open_folders(targets: Sequence[str | Path]) -> list[Folder]:
 def find_steps(target: Path) -> list[Path]:
     """The step folders below a target, itself included: those that hold a file of dbt's, or the caller's account.
 
-    A folder whose `target/` holds them is one step (Cosmos and `dbt` itself lay them out so); a tree of
-    `{dag_id}/{run_id}/{task_id}/{map_index}/{try_number}/` is many.
+    A folder whose `target/` holds them is one step (Cosmos and `dbt` itself lay them out so), `logs/` beside it no
+    other; a tree of `{dag_id}/{run_id}/{task_id}/{map_index}/{try_number}/` is many.
     """
     if _is_step(target) or not target.is_dir():
         return [target]
@@ -103,6 +124,8 @@ def _walk(folder: Path) -> Iterator[Path]:
         raise UnreadableArtifact(
             f"{folder} cannot be looked into: {error.strerror}", where=str(folder), next_step="check its permissions"
         ) from error
+    if any(child.name == "target" and _is_step(child) for child in children):
+        children = [child for child in children if child.name != "logs"]
     for child in children:
         if _is_step(child):
             yield child
@@ -123,43 +146,47 @@ def find_files(opened: Folder, given: Step, started_after: datetime | None = Non
             next_step="give the folder that dbt wrote to (its target path), or --exit-code if it never wrote one",
         )
     observed = folder / FILE_NAME
-    step = _merge(given, read_step(observed) if observed.is_file() else _from_path(folder))
-    return StepFiles(folder, step, files, _needed_log(folder, step, files), started_after or _slack(step.started_at))
+    try:
+        step = merge_step(given, read_step(observed) if observed.is_file() else linkage_of(_parts(opened)))
+    except UnreadableArtifact as error:
+        raise UnreadableArtifact(
+            error.what, where=opened.uris.get(FILE_NAME, error.where), next_step=error.next_step
+        ) from error
+    return StepFiles(
+        folder,
+        step,
+        files,
+        _find_log(folder) if needs_log(step, files) else None,
+        started_after or _slack(step.started_at),
+        opened.uri,
+        opened.uris.get(LOG),
+    )
 
 
 def _slack(started_at: datetime | None) -> datetime | None:
     return utc(started_at) - _CLOCK_SLACK if started_at else None
 
 
-def _merge(given: Step, observed: Step) -> Step:
+def _parts(opened: Folder) -> Sequence[str]:
+    return opened.uri.split("/") if opened.uri else opened.path.absolute().parts
+
+
+def merge_step(given: Step, observed: Step) -> Step:
+    """What is given of a step, and for the rest what was observed."""
     defaults = msgspec.structs.asdict(Step())
     said = {name: value for name, value in msgspec.structs.asdict(given).items() if value != defaults[name]}
     return msgspec.structs.replace(observed, **said)
 
 
-def _from_path(folder: Path) -> Step:
-    """The linkage that a tree's folders spell: `{dag_id}/{run_id}/{task_id}/{map_index}/{try_number}`."""
-    parts = folder.absolute().parts
-    parts = parts[:-1] if parts[-1] == "target" else parts
-    if len(parts) > 5 and re.fullmatch(r"-?\d+", parts[-2]) and parts[-1].isdigit():
-        dag_id, dag_run_id, task_id, map_index, try_number = parts[-5:]
-        return Step(
-            dag_id=dag_id,
-            dag_run_id=dag_run_id,
-            task_id=task_id,
-            map_index=int(map_index),
-            try_number=int(try_number),
-        )
-    return Step()
-
-
-def _needed_log(folder: Path, step: Step, files: dict[str, JsonFile]) -> Path | None:
-    """The event log, where the results may be missing or partial: it can be a thousand times their size."""
-    complete = (RUN_RESULTS in files and step.exit_code in {None, 0, 1}) or (
-        any(name in files for name in FRESHNESS) and step.exit_code == 0
+def needs_log(step: Step, names: Collection[str]) -> bool:
+    """Whether the results may be missing or partial: else the log does not count, and can be 1,000 times as large."""
+    complete = (RUN_RESULTS in names and step.exit_code in {None, 0, 1}) or (
+        any(name in names for name in FRESHNESS) and step.exit_code == 0
     )
-    if complete:
-        return None
+    return not complete
+
+
+def _find_log(folder: Path) -> Path | None:
     return next((path for path in (folder / LOG, folder / "logs" / LOG) if path.is_file()), None)
 
 

@@ -69,6 +69,13 @@ class JsonFile:
     document: mmap.mmap | bytes
     digest: _Digest | None = None
     """Under way since the file was opened, where it is large."""
+    uri: str | None = None
+    """Where it was fetched from, if it was."""
+
+    @property
+    def place(self) -> str:
+        """Where it lies, for people: its URI, else its path."""
+        return self.uri or str(self.path)
 
     @cached_property
     def sha256(self) -> str:
@@ -90,23 +97,23 @@ class JsonFile:
             self.document.madvise(mmap.MADV_DONTNEED)
 
 
-def open_json_file(path: Path) -> JsonFile:
+def open_json_file(path: Path, uri: str | None = None) -> JsonFile:
     """Map a file, and begin to hash it where it is large. Raises UnreadableArtifact where it cannot be opened."""
     try:
         with path.open("rb") as file:
             # an empty file cannot be mapped
             if not path.stat().st_size:
-                return JsonFile(path, b"")
+                return JsonFile(path, b"", uri=uri)
             document = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except (OSError, ValueError) as error:
         raise UnreadableArtifact(
-            f"{path.name} cannot be opened: {error}", where=str(path), next_step="check its permissions"
+            f"{path.name} cannot be opened: {error}", where=uri or str(path), next_step="check its permissions"
         ) from error
     if len(document) < _LARGE:
-        return JsonFile(path, document)
+        return JsonFile(path, document, uri=uri)
     digest = _Digest(document)
     digest.start()
-    return JsonFile(path, document, digest)
+    return JsonFile(path, document, digest, uri)
 
 
 def decode(file: JsonFile, kind: Artifact, shape: type[T]) -> T:
@@ -155,7 +162,7 @@ def _check_version(file: JsonFile, kind: Artifact, metadata: Metadata | None) ->
         versions = READ_VERSIONS[kind]
         raise UnsupportedArtifact(
             f"{file.path.name} is stamped {url}, where {kind} v{versions[0]} to v{versions[-1]} is read",
-            where=str(file.path),
+            where=file.place,
             next_step="upgrade dbt-observability if dbt is newer than it; if the file has another's name, rename it",
         )
 
@@ -163,7 +170,7 @@ def _check_version(file: JsonFile, kind: Artifact, metadata: Metadata | None) ->
 def _unreadable(file: JsonFile, error: Exception) -> UnreadableArtifact:
     return UnreadableArtifact(
         f"{file.path.name} cannot be read: {_plain(error)}",
-        where=f"{file.path} ({file.size:,} bytes, sha256 {file.sha256})",
+        where=f"{file.place} ({file.size:,} bytes, sha256 {file.sha256})",
         next_step="dbt was probably killed while it wrote this file, or something else wrote to it; run the step "
         "again, or fetch the file again from where it was copied",
     )
@@ -172,7 +179,7 @@ def _unreadable(file: JsonFile, error: Exception) -> UnreadableArtifact:
 def _unstamped(file: JsonFile) -> UnsupportedArtifact:
     return UnsupportedArtifact(
         f"{file.path.name} carries no schema version: dbt before 0.19 wrote it, or it is not dbt's",
-        where=str(file.path),
+        where=file.place,
         next_step="artifacts are read from dbt 0.19 on; upgrade dbt, or leave this file out",
     )
 

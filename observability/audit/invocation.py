@@ -158,7 +158,8 @@ def _own_id(record: StepRecord) -> str:
     if step.dag_id and step.dag_run_id and step.task_id:
         name = [step.dag_id, step.dag_run_id, step.task_id, step.map_index, step.try_number]
     else:
-        name = [str(record.files.folder.absolute()), record.started_at.isoformat()]
+        place = record.files.uri or str(record.files.folder.absolute())
+        name = [place, record.started_at.isoformat()]
     return str(uuid5(NAMESPACE_URL, "dbt-observability:" + ":".join(quote(str(part), safe="") for part in name)))
 
 
@@ -185,8 +186,8 @@ def _elapsed(record: StepRecord) -> float | None:
     return source.elapsed_time if source else None
 
 
-def _unicode(path: Path) -> str:
-    """A path as text that every store takes: bytes that are no UTF-8 are spelled out."""
+def _unicode(path: Path | str) -> str:
+    """A path or a URI as text that every store takes: bytes that are no UTF-8 are spelled out."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
@@ -197,7 +198,7 @@ def _files(record: StepRecord) -> list[File]:
     return [
         File(
             name=name,
-            uri=_unicode(file.path.absolute()),
+            uri=_unicode(file.uri or file.path.absolute()),
             sha256=file.sha256,
             bytes=file.size,
             used=name in record.used or (name == "dbt.log" and record.events is not None),

@@ -80,6 +80,25 @@ def _report(telling: "Telling", output: Format) -> None:
 
 
 @app.command()
+def tick(store: StoreOption = None, output: FormatOption = Format.TEXT) -> None:
+    """What cron calls every ten minutes: store what was kept aside, then tell what is new, as alert does.
+
+    It is the clock that sees a retry that never came, or a step that is overdue. Exit code 0, or 2 where something
+    could not be stored or told.
+    """
+    with errors():
+        from observability.config import load_settings
+        from observability.pipeline import tick as do_all
+        from observability.terminal.telling import show_tick
+
+        done = do_all(load_settings(store=store))
+        with shown():
+            show_tick(done, as_json=output is Format.JSON)
+        if not done.is_well:
+            raise typer.Exit(OUR_ERROR)
+
+
+@app.command()
 def digest(store: StoreOption = None, dry_run: DryRunOption = False, output: FormatOption = Format.TEXT) -> None:
     """Post the day's summary: what is at risk, what is open, what came and went; also when all is well.
 

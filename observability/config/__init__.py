@@ -1,5 +1,6 @@
 """Settings: arguments > environment > dbt_observe.toml > `[tool.dbt-observe]` in pyproject.toml > defaults."""
 
+from observability.config.deadlines import Deadline
 from observability.config.models import RedactionSettings, Settings, StorageSettings
 from observability.config.reading import load_settings, settings_places
 from observability.config.reference import Setting, describe_settings
@@ -7,6 +8,7 @@ from observability.config.slack import ChannelSettings, Maintenance, Rule, Slack
 
 __all__ = [
     "ChannelSettings",
+    "Deadline",
     "Maintenance",
     "RedactionSettings",
     "Rule",

@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from observability.config.deadlines import Deadline
 from observability.config.slack import FROZEN, Names, SlackSettings
 
 
@@ -52,6 +53,11 @@ class Settings(BaseModel):
         default=Path(".dbt_observe/artifacts"),
         description="Directory in which `dbt-observe run` gives each dbt command a fresh target path.",
     )
+    artifacts_to: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Where `dbt-observe run` uploads what each dbt command leaves, such as gs://bucket/prefix.",
+    )
     lock_timeout_seconds: float = Field(
         default=60.0,
         gt=0,
@@ -75,4 +81,7 @@ class Settings(BaseModel):
     )
     redaction: RedactionSettings = Field(default=RedactionSettings(), description="What is not stored.")
     storage: StorageSettings = Field(default=StorageSettings(), description="How much is stored.")
+    deadlines: tuple[Deadline, ...] = Field(
+        default=(), description="By when steps are to have run; what did not is told as overdue."
+    )
     slack: SlackSettings = Field(default=SlackSettings(), description="Where incidents are told.")

@@ -54,6 +54,7 @@ def _problem(finding: ErrorDetails, expected: str) -> str:
 
 
 _TABLE = "should be a table"
+_DATE = "should be a date such as 2026-12-01"
 _PROBLEMS = {
     "string_type": "should be text",
     "path_type": "should be a path",
@@ -64,6 +65,9 @@ _PROBLEMS = {
     "float_parsing": "should be a number",
     "finite_number": "should be a finite number",
     "string_too_short": "should not be empty",
+    "date_type": _DATE,
+    "date_from_datetime_parsing": _DATE,
+    "date_from_datetime_inexact": _DATE,
     "missing": "is missing",
     "model_type": _TABLE,
     "mapping_type": _TABLE,

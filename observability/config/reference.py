@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from types import NoneType
 from typing import Annotated, Any, Literal, get_args, get_origin
@@ -26,6 +27,7 @@ _TYPE_NAMES: dict[object, str] = {
     float: "number",
     bool: "true | false",
     SecretStr: "secret text",
+    date: "date",
 }
 
 

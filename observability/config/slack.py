@@ -55,7 +55,9 @@ People = tuple[Annotated[str, AfterValidator(_mentionable)], ...]
 Owners = Mapping[str, Annotated[str, AfterValidator(_person_or_channel)]]
 Templates = Mapping[str, Annotated[str, StringConstraints(min_length=1)]]
 _Moment = Annotated[datetime, AfterValidator(_in_utc)]
-_Severity = Literal["critical", "error", "warning"]
+Severity = Literal["critical", "error", "warning"]
+Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+Zone = Annotated[str, AfterValidator(_zone)]
 _Kind = Literal[
     "node_error",
     "test_failure",
@@ -72,7 +74,7 @@ class Matcher(BaseModel):
 
     model_config = FROZEN
 
-    severity: tuple[_Severity, ...] = Field(default=(), description="How bad it is.")
+    severity: tuple[Severity, ...] = Field(default=(), description="How bad it is.")
     kind: tuple[_Kind, ...] = Field(default=(), description="What went wrong.")
     environment: Names = Field(default=(), description="The deployment's name.")
     project: Names = Field(default=(), description="The dbt project's name.")
@@ -123,10 +125,8 @@ class ChannelSettings(BaseModel):
     quiet_hours: Annotated[str, AfterValidator(_hours)] | None = Field(
         default=None, description='When only what is critical mentions people, such as "20:00-07:00".'
     )
-    quiet_days: tuple[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"], ...] = Field(
-        default=(), description="Days that are quiet from midnight to midnight."
-    )
-    zone: Annotated[str, AfterValidator(_zone)] = Field(default="UTC", description="Time zone of these hours and days.")
+    quiet_days: tuple[Weekday, ...] = Field(default=(), description="Days that are quiet from midnight to midnight.")
+    zone: Zone = Field(default="UTC", description="Time zone of these hours and days.")
 
     def is_quiet(self, now: datetime) -> bool:
         """Whether people are left alone at this moment."""

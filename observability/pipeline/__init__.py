@@ -5,10 +5,12 @@ from observability.pipeline.attending import Deed, Explanation, act, explain_rou
 from observability.pipeline.checking import app_manifest, doctor
 from observability.pipeline.ingestion import IngestReport, LoadReport, LoadStatus, Progress, ingest
 from observability.pipeline.questions import Rows, Status, current_status, query_view, view_sql
-from observability.pipeline.running import run
+from observability.pipeline.running import Afterwards, run
 from observability.pipeline.storing import Replay, init_store, prune, replay, store_ddl
+from observability.pipeline.ticking import Tick, tick
 
 __all__ = [
+    "Afterwards",
     "Deed",
     "Explanation",
     "IngestReport",
@@ -18,6 +20,7 @@ __all__ = [
     "Replay",
     "Rows",
     "Status",
+    "Tick",
     "act",
     "alert",
     "app_manifest",
@@ -36,5 +39,6 @@ __all__ = [
     "send_digest",
     "store_ddl",
     "tell_after",
+    "tick",
     "view_sql",
 ]

@@ -33,17 +33,22 @@ def utc_now() -> datetime:
 
 
 def alert(
-    settings: Settings, now: Clock | None = None, *, show: "Callable[[Printed], None] | None" = None
+    settings: Settings,
+    now: Clock | None = None,
+    *,
+    show: "Callable[[Printed], None] | None" = None,
+    store: Store | None = None,
 ) -> "Telling":
     """Tell all that is new, each change once; to `show` in place of Slack where it is given.
 
+    `store` takes the place of the one that the settings name.
     `now` tells the moment as of which it is told; without it, that is now. Where another process is telling, it sees
     what is new too: nothing is done. Raises ConfigError without a token and
     a channel (or a webhook), TellingError where Slack lets nobody be told, and StoreError.
     """
     from observability.alerts.delivery import Telling
 
-    with _telling(settings, show) as outlet:
+    with _telling(settings, show, store) as outlet:
         return _tell(outlet, now) if outlet else Telling(elsewhere=True)
 
 
@@ -125,13 +130,15 @@ class _Outlet:
 
 
 @contextmanager
-def _telling(settings: Settings, show: "Callable[[Printed], None] | None") -> "Iterator[_Outlet | None]":
+def _telling(
+    settings: Settings, show: "Callable[[Printed], None] | None", store: Store | None = None
+) -> "Iterator[_Outlet | None]":
     """Be the one who tells; None where another process is."""
     from observability.alerts.delivery import Teller
     from observability.alerts.printing import CHANNEL
 
     messenger = _messenger(settings, show)
-    store = open_store(settings)
+    store = store or open_store(settings)
     with store.lease("alert") as lease:
         if lease is None:
             yield None
@@ -173,6 +180,7 @@ def _tell(outlet: _Outlet, now: Clock | None, looks: int = _MOST_LOOKS) -> "Tell
     from observability.alerts.delivery import Telling
     from observability.alerts.links import Links
     from observability.alerts.notices import give_notice
+    from observability.alerts.overdue import no_longer_awaited
 
     slack, teller = outlet.settings.slack, outlet.teller
     links = Links(slack.links)
@@ -185,7 +193,10 @@ def _tell(outlet: _Outlet, now: Clock | None, looks: int = _MOST_LOOKS) -> "Tell
             streams = teller.streams(reader)
             told = (stream.told for stream in streams.values())
             open_before = {one.incident_id for one in told if one and not one.state.is_over}
-            incidents = _latest(current_incidents(reader, now and now(), open_before))
+            found = current_incidents(reader, outlet.settings, now and now(), open_before)
+        if outlet.settings.deadlines:  # else nobody knows here what is waited for
+            found += no_longer_awaited(streams.values(), found)
+        incidents = _latest(found)
         notices = give_notice(incidents, streams, to, links, (now or utc_now)())
         telling = teller.tell(_in_one(notices, outlet.only_channel) if outlet.only_channel else notices)
         if teller.progress == before:
@@ -220,7 +231,7 @@ def _digest(settings: Settings, store: Store, permalinks: Mapping[str, str], now
 
     at = (now or utc_now)()
     with store.reading() as reader:
-        incidents = current_incidents(reader, now and at, since=at - SINCE)
+        incidents = current_incidents(reader, settings, now and at, since=at - SINCE)
     routes = {one.id: find_route(one, settings.slack, at) for one in incidents}
     muted = {name: route.muted for name, route in routes.items() if route.muted}
     return build_digest(incidents, at, permalinks=permalinks, muted=muted)

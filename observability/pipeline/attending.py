@@ -24,7 +24,7 @@ def list_incidents(settings: Settings, now: datetime | None = None, *, days: int
     """What is wrong now, the worst first, and what ended in the last `days`. Raises StoreError."""
     at = now or datetime.now(UTC)
     with open_store(settings).reading() as reader:
-        return current_incidents(reader, now, since=at - timedelta(days=days) if days else None)
+        return current_incidents(reader, settings, now, since=at - timedelta(days=days) if days else None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +54,7 @@ def act(settings: Settings, name: str, deed: Deed, now: datetime | None = None) 
         )
     store = open_store(settings)
     with store.reading() as reader:
-        incident = _named(current_incidents(reader, now), name)
+        incident = _named(current_incidents(reader, settings, now), name)
     row = IncidentAction(
         incident_key=incident.key,
         incident_id=incident.id,

@@ -29,6 +29,8 @@ def doctor(
     links_are_good = yield from _check_links(settings)
     store = yield from _check_store(settings)
     rows = (yield from _read_project(store)) if store else None
+    if store and settings.deadlines:
+        yield _check_deadlines(settings, store, now)
     yield from _check_slack(settings, rows, now, links_are_good=links_are_good, send=send)
     if rows is not None:
         from observability.alerts.checks import check_meta, check_owners
@@ -172,6 +174,18 @@ def _read_project(store: Store) -> "Generator[Check, None, list[Record] | None]"
         return None
 
 
+def _check_deadlines(settings: Settings, store: Store, now: Clock) -> "Check":
+    """Whether the steps are there that are waited for."""
+    from observability.alerts import queries
+    from observability.alerts.checks import check_deadlines
+
+    try:
+        attempts = ask(store, queries.ATTEMPTS, parameters={"since": now()})
+    except ObserveError as error:
+        return _failed("deadlines", error)
+    return check_deadlines(settings.deadlines, attempts, settings.environment)
+
+
 def _check_slack(
     settings: Settings, rows: "Sequence[Record] | None", now: Clock, *, links_are_good: bool, send: bool
 ) -> "Iterator[Check]":
@@ -210,6 +224,7 @@ def _ask_slack(
     from observability.alerts.checks import (
         Check,
         State,
+        channels_of_deadlines,
         channels_of_project,
         channels_of_settings,
         people_of_settings,
@@ -231,8 +246,9 @@ def _ask_slack(
         step = "set it to the id of a channel (DBT_OBSERVE_SLACK__CHANNEL)"
         yield Check("channel", State.FAILED, "slack.channel is not set", step)
     channels = {name: list(sources) for name, sources in channels_of_settings(slack).items()}
-    for name, sources in channels_of_project(rows or ()).items():
-        channels.setdefault(name, []).extend(sources)
+    for named in (channels_of_deadlines(settings.deadlines), channels_of_project(rows or ())):
+        for name, sources in named.items():
+            channels.setdefault(name, []).extend(sources)
     for name, sources in channels.items():
         yield checks.check_channel(name, sources)
     for name in sorted(slack.channels.keys() - channels.keys()) if rows is not None else ():

@@ -3,16 +3,17 @@
 import gc
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
 from observability.artifacts.conformance import BackgroundJudge
-from observability.artifacts.folder import Folder, StepFiles, find_files, open_folders
+from observability.artifacts.folder import Folder, StepFiles, find_files
 from observability.artifacts.judgement import begin_to_judge, judge_record
 from observability.artifacts.reader import StepRecord, read_record
 from observability.artifacts.step import Step
+from observability.artifacts.targets import Found, Target, at_hand, find_targets, portions
 from observability.audit.build import Load, build_load, with_verdict
 from observability.audit.invocation import BuildOptions
 from observability.audit.nodes import Project, build_project
@@ -22,7 +23,7 @@ from observability.audit.tables import ROW_VERSION
 from observability.config import Settings
 from observability.errors import ConfigError, ObserveError, StoreError, StoreUnavailable
 from observability.pipeline.lookups import Lookups
-from observability.stores.base import Committed, StoredLoad, commit, open_store
+from observability.stores.base import Committed, Store, StoredLoad, commit, open_store
 from observability.stores.spool import Spool
 
 Progress = Callable[[int, int, Path], None]
@@ -41,9 +42,9 @@ class LoadStatus(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class LoadReport:
-    """What became of one step's folder. `rows` are those written, by table."""
+    """What became of one step's folder, a path or a URI. `rows` are those written, by table."""
 
-    folder: Path
+    folder: Path | str
     status: LoadStatus
     invocation_id: str | None = None
     load_id: str | None = None
@@ -62,81 +63,97 @@ class IngestReport:
 
 
 def ingest(
-    targets: Sequence[str | Path | Folder],
+    targets: Sequence[Target],
     settings: Settings,
     *,
     step: Step | None = None,
     started_after: datetime | None = None,
     alertable: bool = True,
     progress: Progress | None = None,
+    store: Store | None = None,
 ) -> IngestReport:
-    """Load the dbt steps below the targets, each exactly once, and say what became of each.
+    """Load the dbt steps below the targets, each exactly once and the earliest first, and say what became of each.
 
-    `step` is what the caller knows of them: an exit code or a command can be given for one step only. Raises
-    ConfigError for contradictory arguments and StoreError where the store cannot be used; what is wrong with one
-    step's files is in the report.
+    A target is a folder, a tree of them, or a prefix in an object store, as a URI or a UPath.
+
+    `store` takes the place of the one that the settings name. `step` is what the caller knows of them: an exit code or
+    a command can be given for one step only. Raises ConfigError for contradictory arguments and StoreError where the
+    store cannot be used; what is wrong with one step's files, or with one target, is in the report.
     """
-    folders = [
-        folder for target in targets for folder in ([target] if isinstance(target, Folder) else open_folders([target]))
-    ]
+    found, errors = find_targets(targets)
     given = step or Step()
-    if len(folders) > 1 and (given.exit_code is not None or given.command is not None):
+    if len(found) > 1 and (given.exit_code is not None or given.command is not None):
         raise ConfigError(
-            f"an exit code or a command tells of one step, and there are {len(folders)}",
-            where=", ".join(str(folder.path) for folder in folders),
+            f"an exit code or a command tells of one step, and there are {len(found)}",
+            where=", ".join(str(one.place) for one in found),
             next_step="load that step's folder by itself, or leave both out where observe.json says them",
         )
-    ingestion = _Ingestion(settings, given, started_after, alertable)
+    if not found:
+        return IngestReport((), tuple(errors))
+    ingestion = _Ingestion(settings, store or open_store(settings), given, started_after, alertable=alertable)
     with _paused_gc():
-        return ingestion.run(folders, progress or (lambda *_: None))
+        report = ingestion.run(found, progress or (lambda *_: None))
+    return replace(report, errors=(*errors, *report.errors))
 
 
 class _Ingestion:
     """One call: reads the steps, and stores them one by one or together, as the store likes it."""
 
-    def __init__(self, settings: Settings, given: Step, started_after: datetime | None, alertable: bool) -> None:
+    def __init__(
+        self, settings: Settings, store: Store, given: Step, started_after: datetime | None, *, alertable: bool
+    ) -> None:
         self._settings = settings
-        self._lookups = Lookups(open_store(settings))
-        self._spool = Spool(settings.spool_dir, self._lookups.store.url)
+        self._lookups = Lookups(store)
+        self._spool = Spool(settings.spool_dir, store.url)
         self._given = given
         self._started_after = started_after
-        redaction = Redaction(settings.redaction.patterns, settings.redaction.allow)
         self._options = BuildOptions(
-            redaction=redaction,
+            redaction=Redaction(settings.redaction.patterns, settings.redaction.allow),
             environment=settings.environment,
             alertable=alertable,
             compiled_code=settings.storage.compiled_code,
         )
-        self._waiting: list[tuple[int, Path, Load]] = []
+        self._waiting: list[tuple[int, Path | str, Load]] = []
         self._reports: dict[int, LoadReport] = {}
         self._errors: list[ObserveError] = []
 
-    def run(self, folders: Sequence[Folder], progress: Progress) -> IngestReport:
+    def run(self, found: Sequence[Found], progress: Progress) -> IngestReport:
         store = self._lookups.store
         store.warm_up()
         try:
-            return self._run(folders, progress)
+            return self._run(found, progress)
         finally:
             store.close()
 
-    def _run(self, folders: Sequence[Folder], progress: Progress) -> IngestReport:
-        store = self._lookups.store
+    def _run(self, found: Sequence[Found], progress: Progress) -> IngestReport:
         self._replay()
+        done = 0
+        for portion in portions(found):
+            with at_hand(portion, self._given) as folders:
+                self._take_all(
+                    dict(enumerate(folders, done)), lambda number, place: progress(number, len(found), place)
+                )
+            done += len(portion)
+        if self._lookups.outage:
+            self._errors.append(self._lookups.outage)
+        return IngestReport(tuple(self._reports[number] for number in sorted(self._reports)), tuple(self._errors))
+
+    def _take_all(self, folders: Mapping[int, Folder | ObserveError], progress: Callable[[int, Path], None]) -> None:
+        """Load what is at hand, each under its number; what is not is an error."""
+        store = self._lookups.store
         steps: dict[int, StepFiles] = {}
         if store.batch_rows:  # one question for all of them
-            steps = {number: found for number, folder in enumerate(folders) if (found := self._find(folder))}
+            steps = {number: files for number, folder in folders.items() if (files := self._find(folder))}
             self._lookups.expect([step.content_hash(ROW_VERSION) for step in steps.values() if not step.empty])
-        for number, folder in enumerate(folders):
-            progress(number, len(folders), folder.path)
+        for number, folder in folders.items():
+            if isinstance(folder, Folder):
+                progress(number, Path(folder.place))
             files = steps.get(number) if store.batch_rows else self._find(folder)
             if files is not None:
                 self._take(number, files)
             if sum(_rows(load) for _, _, load in self._waiting) >= store.batch_rows:
                 self._store_waiting()
         self._store_waiting()
-        if self._lookups.outage:
-            self._errors.append(self._lookups.outage)
-        return IngestReport(tuple(self._reports[number] for number in sorted(self._reports)), tuple(self._errors))
 
     def _replay(self) -> None:
         """Store first what an earlier call could not."""
@@ -147,8 +164,10 @@ class _Ingestion:
         except StoreUnavailable as error:
             self._lookups.outage = error
 
-    def _find(self, folder: Folder) -> StepFiles | None:
+    def _find(self, folder: Folder | ObserveError) -> StepFiles | None:
         try:
+            if isinstance(folder, ObserveError):
+                raise folder
             return find_files(folder, self._given, self._started_after)
         except ObserveError as error:
             self._errors.append(error)
@@ -164,7 +183,7 @@ class _Ingestion:
             self._errors.append(error)
             return
         if isinstance(taken, Load):
-            self._waiting.append((number, files.folder, taken))
+            self._waiting.append((number, files.place, taken))
         else:
             self._reports[number] = taken
 
@@ -190,20 +209,20 @@ class _Ingestion:
     def _load(self, files: StepFiles) -> Load | LoadReport:
         if files.empty:
             return LoadReport(
-                folder=files.folder,
+                folder=files.place,
                 status=LoadStatus.EMPTY,
                 warnings=("there is no file of dbt's here, and nothing was said of a step that left none",),
             )
         if self._lookups.store.exists:  # else the files are still being hashed while they are read
             known = self._lookups.find_load(files.content_hash(ROW_VERSION))
             if known:
-                return _unchanged(files.folder, known)
+                return _unchanged(files.place, known)
         judges = begin_to_judge(files)
         try:
             record = self._read(files)
             if _only_stale(record):
                 return LoadReport(
-                    folder=files.folder, status=LoadStatus.STALE, command=record.command.name, warnings=record.warnings
+                    folder=files.place, status=LoadStatus.STALE, command=record.command.name, warnings=record.warnings
                 )
             load = self._build(record, judges)
         finally:
@@ -244,7 +263,7 @@ def _rows(load: Load) -> int:
     return 1 + len(load.run_results) + len(load.source_freshness)
 
 
-def _report(folder: Path, load: Load, outcome: Committed | None) -> LoadReport:
+def _report(folder: Path | str, load: Load, outcome: Committed | None) -> LoadReport:
     if outcome is not None and outcome.unchanged:
         return _unchanged(folder, outcome.unchanged)
     return LoadReport(
@@ -259,7 +278,7 @@ def _report(folder: Path, load: Load, outcome: Committed | None) -> LoadReport:
     )
 
 
-def _unchanged(folder: Path, stored: StoredLoad) -> LoadReport:
+def _unchanged(folder: Path | str, stored: StoredLoad) -> LoadReport:
     return LoadReport(
         folder=folder,
         status=LoadStatus.UNCHANGED,

@@ -36,24 +36,47 @@ def current_status(settings: Settings, now: datetime | None = None) -> Status:
     with open_store(settings).reading() as reader:
         steps = ask(reader, queries.STEPS)
         streams = read_streams(ask(reader, queries.DELIVERIES))
-        incidents = current_incidents(reader, now)
+        incidents = current_incidents(reader, settings, now)
     untold = tuple(stream.last for stream in streams.values() if stream.is_stuck and stream.last)
     return Status(now or datetime.now(UTC), tuple(steps), tuple(incidents), untold)
 
 
 def current_incidents(
-    reader: Reader, now: datetime | None, told: Collection[str] = (), since: datetime | None = None
+    reader: Reader,
+    settings: Settings,
+    now: datetime | None,
+    told: Collection[str] = (),
+    *,
+    since: datetime | None = None,
 ) -> "list[Incident]":
     """What is wrong, what became of the incidents `told`, and what ended `since` then; as people left it."""
     from observability.alerts import queries
     from observability.alerts.actions import attend
-    from observability.alerts.incidents import find_incidents
+    from observability.alerts.incidents import find_incidents, worst_first
 
     incidents = find_incidents(situation(reader, now, told, since))
+    if settings.deadlines:
+        incidents = worst_first([*incidents, *_overdue(reader, settings, now, told, since)])
     if not incidents:
         return []
     actions = ask(reader, queries.ACTIONS, parameters={"incidents": [one.id for one in incidents]})
     return attend(incidents, actions, now or datetime.now(UTC))
+
+
+def _overdue(
+    reader: Reader, settings: Settings, now: datetime | None, told: Collection[str], since: datetime | None
+) -> "list[Incident]":
+    """The steps that did not run in time, among them those that were wanted though they are over."""
+    from observability.alerts import queries
+    from observability.alerts.incidents import State
+    from observability.alerts.overdue import LOOK_BACK, find_overdue
+
+    at = now or datetime.now(UTC)
+    rows = ask(reader, queries.ATTEMPTS, now, {"since": at - LOOK_BACK})
+    found = find_overdue(settings.deadlines, rows, at, told=told, environment=settings.environment)
+    return [
+        one for one in found if one.state is State.OPEN or one.id in told or (one.closed_at or at) >= (since or _NEVER)
+    ]
 
 
 def situation(

@@ -37,9 +37,12 @@ class Replay:
     errors: tuple[ObserveError, ...]
 
 
-def replay(settings: Settings) -> Replay:
-    """Store what was kept aside while the store did not answer. Raises StoreUnavailable where it still does not."""
-    store = _open(settings)
+def replay(settings: Settings, store: Store | None = None) -> Replay:
+    """Store what was kept aside while the store did not answer. Raises StoreUnavailable where it still does not.
+
+    `store` takes the place of the one that the settings name.
+    """
+    store = store or _open(settings)
     spool = Spool(settings.spool_dir, store.url)
     outcomes = list(spool.replay(store))
     errors = tuple(one for one in outcomes if isinstance(one, ObserveError))

@@ -70,18 +70,25 @@ class _Run:
     warnings: list[str] = field(default_factory=list)
 
 
-def run_step(command: Sequence[str], folder: Path, step: Step, *, grace_seconds: float = 30.0) -> Attempt:
+def run_step(
+    command: Sequence[str],
+    folder: Path,
+    step: Step,
+    *,
+    environment: Mapping[str, str] | None = None,
+    grace_seconds: float = 30.0,
+) -> Attempt:
     """Run dbt with `folder` as its target path, and return when it has ended, however it ended.
 
     `folder` is this attempt's alone: new, or empty. `step` is what the caller knows; command, times, token, exit code
-    and the commit (if not given) are filled in. `grace_seconds` passes between asking dbt to stop and killing it.
+    and the commit (if not given) are filled in. `environment` is dbt's, else our own; `grace_seconds` passes between asking dbt to stop and killing it.
     Raises CommandError for a used folder or an empty command, NotStartedError if the command cannot be started.
     """
     if not command:
         raise CommandError("no command was given", next_step="put it after --, as in: dbt-observe run -- dbt build")
     folder = Path(os.path.abspath(folder))  # noqa: PTH100 - resolve() would replace the name that the caller gave
     with held_signals() as signals:  # until all is written: a second Ctrl-C must not leave half a record
-        run = _prepare(command, folder, step)
+        run = _prepare(command, folder, step, os.environ if environment is None else environment)
         try:
             code = run_process(run.words, run.environment, signals, grace_seconds)
         except OSError as error:
@@ -89,12 +96,12 @@ def run_step(command: Sequence[str], folder: Path, step: Step, *, grace_seconds:
         return _finish(run, code)
 
 
-def _prepare(command: Sequence[str], folder: Path, given: Step) -> _Run:
+def _prepare(command: Sequence[str], folder: Path, given: Step, environment: Mapping[str, str]) -> _Run:
     step = copy.copy(given)
     # msgspec refuses what is not Unicode; argv may be anything.
     step.command = shlex.join(command).encode(errors="backslashreplace").decode()
     step.started_at = datetime.now(UTC)
-    run = _Run(command, os.environ, step)
+    run = _Run(command, environment, step)
     observed = copy.copy(step)
     observed.token = uuid.uuid4().hex
     try:
@@ -117,8 +124,8 @@ def _claim(folder: Path) -> None:
 
 def _observe(run: _Run, dbt: DbtCommand, folder: Path, step: Step) -> None:
     """Make the fresh target path ready and point dbt to it. Raises OSError, and has then changed nothing."""
-    project = find_project(dbt, os.environ, Path.cwd())
-    own = find_target(dbt, os.environ, project) if project else None
+    project = find_project(dbt, run.environment, Path.cwd())
+    own = find_target(dbt, run.environment, project) if project else None
     if step.git_sha is None:
         sha, branch = git_state(project or Path.cwd())
         step.git_sha, step.git_branch = sha, step.git_branch or branch
@@ -132,7 +139,7 @@ def _observe(run: _Run, dbt: DbtCommand, folder: Path, step: Step) -> None:
     if own and dbt.parses:
         target.link_code(own, folder)
     run.words = dbt.words
-    run.environment = _environment(dbt, folder, step)
+    run.environment = _environment(dbt, folder, step, run.environment)
     run.step, run.folder, run.own, run.project, run.seeds = step, folder, own, project, seeds
 
 
@@ -144,7 +151,7 @@ def _undo(folder: Path) -> None:
         folder.rmdir()
 
 
-def _environment(dbt: DbtCommand, folder: Path, step: Step) -> dict[str, str]:
+def _environment(dbt: DbtCommand, folder: Path, step: Step, given: Mapping[str, str]) -> dict[str, str]:
     ours = {
         "DBT_LOG_PATH": str(folder),
         "DBT_LOG_FORMAT_FILE": "json",
@@ -154,7 +161,7 @@ def _environment(dbt: DbtCommand, folder: Path, step: Step) -> dict[str, str]:
     if dbt.redirected:
         ours["DBT_TARGET_PATH"] = str(folder)
     first_names = {engine_name(name) for name in ours}
-    environment = {name: value for name, value in os.environ.items() if name not in first_names}
+    environment = {name: value for name, value in given.items() if name not in first_names}
     prefix = TOKEN_VARIABLE.removesuffix("TOKEN")
     linked = {prefix + name.upper(): str(getattr(step, name)) for name in _LINKED if getattr(step, name) is not None}
     return environment | ours | linked | {TOKEN_VARIABLE: step.token or ""}

@@ -14,10 +14,10 @@ from observability.alerts.message import build_message, duration, tell_attention
 from observability.alerts.outbox import Operation
 from observability.alerts.printing import Printed
 from observability.alerts.slack.block_kit import Payload
-from observability.pipeline import Explanation
+from observability.pipeline import Explanation, Tick
 from observability.terminal.console import console, table, texts
 from observability.terminal.machine import print_json
-from observability.terminal.plain import plain
+from observability.terminal.plain import plain, plain_error
 
 _REFERENCE = re.compile(r"<([^<>|]+)(?:\|([^<>]+))?>")
 _LABEL = re.compile(r"^\*([^*\n]+)\*(?:  )?")
@@ -109,6 +109,22 @@ def show_telling(telling: Telling, *, as_json: bool) -> None:
     parts += [f"{count} {name}" for count, name in ((telling.failed, "failed"), (telling.dead, "given up")) if count]
     parts += [f"{telling.left} still to be told"] if telling.left else []
     typer.echo(", ".join(parts))
+
+
+def show_tick(tick: Tick, *, as_json: bool) -> None:
+    """Show what was stored and what was told; on stderr what went wrong."""
+    stored = tick.replay
+    for error in stored.errors:
+        typer.echo(f"dbt-observe: {plain_error(error)}", err=True)
+    if as_json:
+        for problem in tick.telling.problems:
+            typer.echo(f"dbt-observe: {plain(problem)}", err=True)
+        counts = {"stored": stored.stored, "unchanged": stored.unchanged, "left": stored.left}
+        print_json({"replay": counts, "telling": asdict(tick.telling)})
+        return
+    if stored.stored or stored.unchanged or stored.left:
+        typer.echo(f"{stored.stored} stored, {stored.unchanged} were stored already, {stored.left} left")
+    show_telling(tick.telling, as_json=False)
 
 
 def show_digest(payload: Payload, *, is_posted: bool | None, as_json: bool) -> None:

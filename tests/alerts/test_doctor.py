@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from observability.alerts.checks import Check, State
 from observability.alerts.slack.block_kit import Payload
 from observability.alerts.slack.checks import LOOKUP, POSTING, READING, SlackChecks, check_webhook
 from observability.alerts.slack.client import SlackClient, SlackFault
-from observability.config import ChannelSettings, Rule, Settings, SlackSettings
+from observability.config import ChannelSettings, Deadline, Rule, Settings, SlackSettings
 from observability.pipeline import app_manifest, doctor
 from observability.stores.base import open_store
 from observability.terminal.checks import show_checks
@@ -84,6 +85,22 @@ def test_all_is_well(loaded: Shop, slack: FakeSlack, capsys: pytest.CaptureFixtu
     assert {one.state for one in checks} == {State.OK}
     check("doctor_well.txt", capsys.readouterr().out)
     assert not slack.messages("alerts")
+
+
+def test_a_deadline_for_a_step_that_nobody_knows_is_noticed(loaded: Shop, slack: FakeSlack) -> None:
+    loaded.step("run", *passed(A, B, C))
+    known = Deadline(step="dbt run", by="07:30", channel=slack.channels["finance"].id)
+    to_come = Deadline(step="dbt build", by="07:30", since=date(2026, 3, 2), environment="prod")
+    settings = Settings(store=STORE, slack=to(slack), deadlines=(known, to_come))
+    checks = {one.name: one for one in found(settings)}
+    assert checks["deadlines"] == Check("deadlines", State.OK, "2, each of a step that is waited for")
+    assert checks[f"channel {slack.channels['finance'].id}"].state is State.OK
+    misspelt = settings.model_copy(update={"deadlines": (known, Deadline(step="dbt rnu", by="07:30"))})
+    (check,) = [one for one in found(misspelt) if one.name == "deadlines"]
+    assert (check.state, check.found) == (
+        State.WARNING,
+        "no step in the last 90 days is dbt rnu: nothing is waited for there",
+    )
 
 
 def test_many_problems(loaded: Shop, slack: FakeSlack, capsys: pytest.CaptureFixture[str]) -> None:

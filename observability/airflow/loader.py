@@ -1,0 +1,164 @@
+"""Tasks that load what dbt steps left, and tell what is new. Their own faults change nothing but their logs."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseHook, BaseOperator
+from airflow.sdk.exceptions import AirflowException
+
+from observability.airflow.places import default_root, step_folder
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from observability.config import Settings
+    from observability.stores.base import Store
+
+
+class _ObserveOperator(BaseOperator):
+    """What loaders and the tick have in common: settings, connections, and whose faults count."""
+
+    template_fields: Sequence[str] = ("store", "environment", "slack_channel", "gcp_conn_id", "slack_conn_id")
+    ui_color = "#dff1f0"
+
+    def __init__(
+        self,
+        *,
+        store: str | None = None,
+        environment: str | None = None,
+        gcp_conn_id: str | None = None,
+        slack_conn_id: str | None = None,
+        slack_channel: str | None = None,
+        fail_on_error: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.store = store
+        self.environment = environment
+        self.gcp_conn_id = gcp_conn_id
+        self.slack_conn_id = slack_conn_id
+        self.slack_channel = slack_channel
+        self.fail_on_error = fail_on_error
+
+    @contextmanager
+    def _guarded(self) -> Iterator[list[str]]:
+        """Collect what went wrong: it is logged, and fails the task where that is asked for."""
+        problems: list[str] = []
+        try:
+            yield problems
+        except Exception as error:  # noqa: BLE001 - the border where our own faults must not become the DAG's
+            problems.append(str(error))
+        for problem in problems:
+            self.log.error("%s", problem)
+        if problems and self.fail_on_error:
+            raise AirflowException(problems[0])
+
+    def _settings(self) -> "Settings":
+        from observability.config import load_settings
+
+        slack: dict[str, object] = {"channel": self.slack_channel}
+        if self.slack_conn_id:
+            slack["token"] = BaseHook.get_connection(self.slack_conn_id).password
+        return load_settings(store=self.store, environment=self.environment, slack=slack)
+
+    def _store(self, settings: "Settings") -> "Store | None":
+        """The store over Airflow's connection; None where the settings' own way is taken."""
+        if not self.gcp_conn_id or not settings.store.startswith("bigquery://"):
+            return None
+        from airflow.providers.google.cloud.hooks.bigquery import BigQueryHook
+
+        from observability.stores.base import open_store
+        from observability.stores.bigquery import BigQueryStore
+
+        named = open_store(settings)
+        assert isinstance(named, BigQueryStore)  # noqa: S101 - by its URL
+        hook = BigQueryHook(gcp_conn_id=self.gcp_conn_id, location=named.location)
+        client = hook.get_client(project_id=hook.project_id or named.project, location=named.location)
+        return named.over(client)
+
+    def _tell(self, tell: "Callable[[], object]", problems: list[str]) -> None:
+        """Tell what is new; that nobody is configured to be told is no fault."""
+        from observability.errors import ObserveError
+
+        try:
+            self.log.info("told: %s", tell())
+        except ObserveError as error:
+            problems.append(str(error))
+
+
+class ObserveDbtOperator(_ObserveOperator):
+    """Load every attempt of some dbt steps of this DAG run, and tell what is new.
+
+    Made to be the teardown of its steps: it runs whatever became of them, and once more when they are cleared.
+
+    step_task_ids: the tasks whose files are loaded: all their attempts and map indexes, each once however often.
+    artifacts_root: as the steps have it.
+    store: URL of the audit store, else that of the settings; gcp_conn_id: Airflow's connection for BigQuery.
+    alert: whether what is new is told in Slack; slack_conn_id: a connection whose password is the bot token.
+    fail_on_error: a fault of ours fails this task; without it, it is logged, and what could not be stored is kept.
+    """
+
+    template_fields: Sequence[str] = (*_ObserveOperator.template_fields, "step_task_ids", "artifacts_root")
+
+    def __init__(
+        self,
+        *,
+        step_task_ids: Sequence[str],
+        artifacts_root: str | None = None,
+        alert: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.step_task_ids = step_task_ids
+        self.artifacts_root = artifacts_root
+        self.alert = alert
+
+    def execute(self, context: "Context") -> dict[str, int]:
+        """Load and tell; how many steps were loaded, unchanged or kept aside."""
+        counts: dict[str, int] = {}
+        with self._guarded() as problems:
+            settings = self._settings()
+            store = self._store(settings)
+            self._load(context, settings, store, counts, problems)
+            if self.alert and (settings.slack.token or settings.slack.webhook_url):
+                from observability.pipeline import alert
+
+                self._tell(lambda: alert(settings, store=store), problems)
+        return counts
+
+    def _load(
+        self,
+        context: "Context",
+        settings: "Settings",
+        store: "Store | None",
+        counts: dict[str, int],
+        problems: list[str],
+    ) -> None:
+        from observability.pipeline import ingest
+
+        ti, root = context["ti"], self.artifacts_root or default_root()
+        folders = [step_folder(root, ti.dag_id, ti.run_id, task_id) for task_id in self.step_task_ids]
+        left = [folder for folder in folders if "://" in folder or Path(folder).is_dir()]
+        if not left:
+            self.log.warning("no step has left anything: looked in %s", ", ".join(folders))
+            return
+        report = ingest(left, settings, store=store)
+        problems += map(str, report.errors)
+        for load in report.loads:
+            counts[load.status.value] = counts.get(load.status.value, 0) + 1
+            self.log.info("%s %s %s: %s", load.status.value, load.command, load.outcome, load.folder)
+
+
+class ObserveTickOperator(_ObserveOperator):
+    """What no step announces: a retry that never came, a step that is overdue, loads that were kept aside."""
+
+    def execute(self, context: "Context") -> None:  # noqa: ARG002 - it is the same for every run
+        """Store what was kept aside, and tell what is new."""
+        with self._guarded() as problems:
+            from observability.pipeline import tick
+
+            settings = self._settings()
+            store = self._store(settings)
+            self._tell(lambda: tick(settings, store=store), problems)

@@ -1,0 +1,57 @@
+"""Where the attempts of a task leave dbt's files: `{root}/{dag_id}/{run_id}/{task_id}/{map_index}/{try_number}`."""
+
+import os
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from observability.artifacts.step import Step
+
+XCOM_KEY = "dbt_artifacts"
+"""Under which a step tells where it leaves its files, before dbt starts."""
+
+
+def default_root() -> str:
+    """DBT_OBSERVE_ARTIFACTS_DIR, else a folder in Airflow's home."""
+    home = os.environ.get("AIRFLOW_HOME") or os.path.expanduser("~/airflow")  # noqa: PTH111 - read as Airflow does
+    return os.environ.get("DBT_OBSERVE_ARTIFACTS_DIR") or f"{home}/dbt_observe/artifacts"
+
+
+def step_folder(root: str, dag_id: str, run_id: str, task_id: str) -> str:
+    """Where all attempts of a task in a DAG run lie, whatever their map index."""
+    return "/".join((root.rstrip("/"), *map(quoted, (dag_id, run_id, task_id))))
+
+
+def attempt_folder(root: str, ti: Any) -> str:
+    """Where one attempt leaves its files."""
+    return f"{step_folder(root, ti.dag_id, ti.run_id, ti.task_id)}/{ti.map_index}/{ti.try_number}"
+
+
+def _plain(moment: datetime | None) -> datetime | None:
+    """A moment of pendulum's as Python's own."""
+    return datetime.fromtimestamp(moment.timestamp(), UTC) if moment else None
+
+
+def quoted(name: str) -> str:
+    """A name as a folder's: only what would lead elsewhere is encoded, so that it can still be read."""
+    encoded = name.replace("%", "%25").replace("/", "%2F")
+    return encoded.replace(".", "%2E") if set(encoded) <= {"."} else encoded
+
+
+def step_of(context: Any, environment: str | None) -> "Step":
+    """What Airflow knows of an attempt. It will retry where tries are left."""
+    from observability.artifacts.step import Step
+
+    ti = context["ti"]
+    return Step(
+        environment=environment,
+        will_retry=ti.try_number <= ti.max_tries,
+        dag_id=ti.dag_id,
+        dag_run_id=ti.run_id,
+        task_id=ti.task_id,
+        map_index=ti.map_index if ti.map_index >= 0 else None,
+        try_number=ti.try_number,
+        max_tries=ti.max_tries,
+        logical_date=_plain(context.get("logical_date")),
+        log_url=ti.log_url,
+    )

@@ -1,0 +1,109 @@
+"""One dbt command as a task, whose files are left where a loader finds them whatever becomes of it."""
+
+import os
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowException
+
+from observability.airflow.places import XCOM_KEY, attempt_folder, default_root, step_of
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from observability.artifacts.step import Step
+
+_ENDED_WITH_FINDINGS = 1
+"""dbt's exit code where nodes failed; 2 says that it could not do what it was asked to."""
+
+
+class DbtStepOperator(BaseOperator):
+    """Run one dbt command. Fails where dbt does.
+
+    command: dbt's subcommand and options: "run --select orders+", or a list of words.
+    dbt_bin: dbt in an environment of its own, such as /opt/dbt/bin/dbt; may be a launcher (uv run dbt).
+    project_dir, profiles_dir: as dbt's options of these names.
+    env: variables for dbt, beside those of this process.
+    artifacts_root: folder or object store (gs://…) in which each attempt has a folder of its own; a loader that runs
+        on another machine must see it too.
+    environment: name of the deployment; else dbt's target.
+    warn_only: exit code 1 is a result and no failure: for source freshness, whose errors must not hold the run up.
+    """
+
+    template_fields: Sequence[str] = (
+        "command",
+        "dbt_bin",
+        "project_dir",
+        "profiles_dir",
+        "env",
+        "artifacts_root",
+        "environment",
+    )
+    template_fields_renderers = {"command": "bash", "env": "json"}  # noqa: RUF012 - as Airflow declares it
+    ui_color = "#ffe3d9"
+
+    def __init__(
+        self,
+        *,
+        command: str | Sequence[str],
+        dbt_bin: str = "dbt",
+        project_dir: str | None = None,
+        profiles_dir: str | None = None,
+        env: Mapping[str, str] | None = None,
+        artifacts_root: str | None = None,
+        environment: str | None = None,
+        warn_only: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.command = command
+        self.dbt_bin = dbt_bin
+        self.project_dir = project_dir
+        self.profiles_dir = profiles_dir
+        self.env = env
+        self.artifacts_root = artifacts_root
+        self.environment = environment
+        self.warn_only = warn_only
+
+    def execute(self, context: "Context") -> str:
+        """Run dbt; where its files lie. Raises AirflowException where it failed."""
+        location = attempt_folder(self.artifacts_root or default_root(), context["ti"])
+        # before dbt starts: a loader has to find what a killed one leaves
+        context["ti"].xcom_push(key=XCOM_KEY, value=location)
+        code = self._run(location, step_of(context, self.environment))
+        if code and not (self.warn_only and code == _ENDED_WITH_FINDINGS):
+            raise AirflowException(f"dbt ended with exit code {code}; what it left is in {location}")
+        return location
+
+    def _run(self, location: str, step: "Step") -> int:
+        if "://" not in location:
+            return self._run_in(Path(location), step)
+        from observability.artifacts.object_store import upload
+
+        with TemporaryDirectory(prefix="dbt-observe-") as folder:
+            try:
+                return self._run_in(Path(folder) / "attempt", step)
+            finally:
+                upload(Path(folder) / "attempt", location)
+
+    def _run_in(self, folder: Path, step: "Step") -> int:
+        from observability.runner import NotStartedError, exit_status, run_step
+
+        try:
+            attempt = run_step(self._words(), folder, step, environment={**os.environ, **(self.env or {})})
+        except NotStartedError as error:
+            self.log.error("%s", error)
+            attempt = error.attempt
+        for warning in attempt.warnings:
+            self.log.warning("%s", warning)
+        return exit_status(attempt.step.exit_code or 0)
+
+    def _words(self) -> list[str]:
+        command = shlex.split(self.command) if isinstance(self.command, str) else [str(word) for word in self.command]
+        options = {"--project-dir": self.project_dir, "--profiles-dir": self.profiles_dir}
+        given = [word for name, value in options.items() if value for word in (name, value)]
+        return [*shlex.split(self.dbt_bin), *command, *given]

@@ -1,0 +1,53 @@
+"""The morning's run as a task group: each dbt command a task, each with its loader behind it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from airflow.providers.standard.operators.empty import EmptyOperator
+from airflow.sdk import TaskGroup
+
+from observability.airflow.loader import ObserveDbtOperator
+from observability.airflow.step import DbtStepOperator
+
+STEPS = ("source freshness", "snapshot", "run", "test")
+_NEVER_BLOCKS = "source freshness"
+
+
+def dbt_pipeline(
+    group_id: str = "dbt",
+    *,
+    steps: Sequence[str] = STEPS,
+    step: Mapping[str, Any] | None = None,
+    loader: Mapping[str, Any] | None = None,
+) -> TaskGroup:
+    """The steps in order, each followed by a loader that runs whatever became of it.
+
+    `steps` are dbt's commands; `step` holds arguments for each DbtStepOperator (project_dir, dbt_bin, retries, …), and
+    `loader` for each ObserveDbtOperator (store, alert, …); what both need, such as artifacts_root and environment, is
+    given in `step`. Errors of source freshness are told and hold nothing up.
+    """
+    given, shared = dict(step or {}), {}
+    shared = {name: given[name] for name in ("artifacts_root", "environment") if name in given}
+    with TaskGroup(group_id) as group:
+        before: DbtStepOperator | None = None
+        for command in steps:
+            name = _task_name(command)
+            task = DbtStepOperator(
+                task_id=name, command=command, **{"warn_only": command.startswith(_NEVER_BLOCKS), **given}
+            )
+            # a loader is run again with its step only where it has a set-up, and this one cannot fail
+            begin = EmptyOperator(task_id=f"begin_{name}").as_setup()
+            load = ObserveDbtOperator(
+                task_id=f"load_{name}", step_task_ids=[task.task_id], **{**shared, **(loader or {})}
+            )
+            begin >> task >> load.as_teardown(setups=begin)
+            if before is not None:
+                before >> task
+            before = task
+    return group
+
+
+def _task_name(command: str) -> str:
+    """run --select x+ → run; source freshness → freshness."""
+    words = [word for word in command.split() if not word.startswith("-")]
+    return "freshness" if command.startswith(_NEVER_BLOCKS) else words[0].replace("-", "_")

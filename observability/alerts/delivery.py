@@ -66,6 +66,8 @@ class Teller:
     """Between two messages in a channel: Slack takes one a second."""
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     pause: Callable[[float], None] = sleep
+    settles: bool = True
+    """Whether it is found out what became of steps whose outcome is not known."""
     _streams: dict[str, Stream] = field(default_factory=dict)
     _sent_at: dict[str, float] = field(default_factory=dict)
     _closed: dict[str, str] = field(default_factory=dict)
@@ -148,7 +150,11 @@ class Teller:
             names = digest("", [{"id": notice.incident.id} for notice in notices])
             stream = self._streams.setdefault(name := f"{channel}/summary/{names}", Stream(name))
             if stream.message_ts is None and not stream.pending and not self._is_ending():
-                self._take(stream, Step(Operation.POST, "summary", None, None), render_summary(notices))
+                self._take(
+                    stream,
+                    Step(Operation.POST, "summary", None, None),
+                    render_summary(notices, in_thread=self.slack.edits),
+                )
                 self._settle()
             if stream.message_ts:
                 threads[channel] = stream.message_ts
@@ -260,7 +266,7 @@ class Teller:
 
     def _settle(self) -> None:
         """Find out what became of steps whose outcome is not known."""
-        for stream in list(self._streams.values()):
+        for stream in list(self._streams.values()) if self.settles else ():
             if not stream.pending:
                 continue
             row = {name: stream.pending[name] for name in _DELIVERY}

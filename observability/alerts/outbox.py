@@ -204,7 +204,8 @@ def _change(told: Told, notice: Notice) -> str | None:
         return "turned"
     if incident.severity is Severity.CRITICAL and told.severity is not Severity.CRITICAL:
         return "critical"
-    if incident.rows >= 2 * told.rows and incident.rows - told.rows >= _WORSE_BY:
+    has_doubled = incident.rows >= 2 * told.rows and incident.rows - told.rows >= _WORSE_BY
+    if has_doubled or (told.severity is Severity.WARNING and incident.severity is not Severity.WARNING):
         return "worse"
     is_awake = told.attention == "snoozed" and not _attention(incident)
     return "called" if is_awake or (notice.mention and not told.mentioned) else None

@@ -69,7 +69,7 @@ def rehearse(settings: Settings, now: Clock | None = None) -> "list[Printed]":
     shown: list[Printed] = []
     store, only = open_store(settings), _only_channel(settings)
     messenger = Printer(shown.append, edits=only is None)
-    teller = Teller(_Unwritten(), messenger, _Forever(), pace_seconds=0, clock=now or utc_now, pause=_not_at_all)
+    teller = Teller(_Unwritten(), messenger, _Forever(), pace_seconds=0, clock=now or utc_now, settles=False)
     _tell(_Outlet(settings, store, teller, only or (None if settings.slack.channel else CHANNEL)), now, looks=1)
     return shown
 
@@ -239,7 +239,3 @@ class _Forever:
     def seconds_left(self) -> float:
         """An hour."""
         return 3_600.0
-
-
-def _not_at_all(_seconds: float) -> None:
-    """Wait for nothing."""

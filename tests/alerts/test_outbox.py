@@ -39,7 +39,7 @@ def told(one: Incident, **given: Any) -> Stream:
 
 def step(stream: Stream, given: Notice, *, shown: str = "as it was", **more: Any) -> tuple[str, str, bool] | None:
     found = next_step(stream, given, shown, NOW, **more)
-    return found and (found.operation.value, found.transition, found.broadcast)
+    return (found.operation.value, found.transition, found.broadcast) if found else None
 
 
 @pytest.mark.parametrize(

@@ -279,10 +279,13 @@ class Teller:
 
     def _waited(self, until: datetime) -> bool:
         """Wait, holding the lease; False where it is lost."""
-        while (left := (until - self.clock()).total_seconds()) > 0:
+        left = (until - self.clock()).total_seconds()
+        while left > 0:
             if self._is_ending():
                 return False
-            self.pause(min(left, _LEAST_LEASE / 2))
+            pause = min(left, _LEAST_LEASE / 2)
+            self.pause(pause)
+            left = min(left - pause, (until - self.clock()).total_seconds())
         return True
 
     def _looked_up(self, row: Mapping[str, Any]) -> dict[str, Any]:

@@ -73,22 +73,31 @@ def _owner(incident: Incident) -> tuple[str, str]:
 
 def tell_change(incident: Incident, transition: str) -> str:
     """What has become of an incident that was told before, in a sentence or two."""
-    if transition == "fixed":
-        waiting = [short_name(node) for node in (*incident.blocked, *incident.folded)]
-        return f"Fixed. {listing(waiting, 'not rebuilt yet')}." if waiting else "Fixed."
-    if transition == "recovered":
-        took = ((incident.closed_at or incident.seen_at) - incident.since).total_seconds()
-        return f"Well again after {duration(took)}."
-    return {
-        "withdrawn": "Gone from the project: there is nothing to mend any more.",
-        "expired": "Nothing was seen of it for 90 days; it is told no further.",
-        "resolved": f"Resolved by {_by(incident)}.",
-        "called": _because("Still failing", _evidence(incident)),
-        "critical": _because("Critical now", _critical(incident)),
-        "reopened": _because("Failing again", _evidence(incident)),
-        "worse": _because("Worse", _evidence(incident)),
-        "turned": _because(f"Now {_HEADLINES[incident.kind](incident)}", _evidence(incident)),
-    }[transition]
+    return _CHANGES[transition](incident)
+
+
+def _fixed(incident: Incident) -> str:
+    waiting = _waiting((*incident.blocked, *incident.folded), "not rebuilt yet", "not run since")
+    return f"Fixed. {waiting}." if waiting else "Fixed."
+
+
+def _recovered(incident: Incident) -> str:
+    return f"Well again after {duration(((incident.closed_at or incident.seen_at) - incident.since).total_seconds())}."
+
+
+_CHANGES: dict[str, Callable[[Incident], str]] = {
+    "fixed": _fixed,
+    "recovered": _recovered,
+    "withdrawn": lambda _: "Gone from the project: there is nothing to mend any more.",
+    "expired": lambda _: "Nothing was seen of it for 90 days; it is told no further.",
+    "cleared": lambda _: "It does not count any more: a repeat of its step took its place, or it is past retention.",
+    "resolved": lambda one: f"Resolved by {_by(one)}.",
+    "called": lambda one: _because("Still failing", _evidence(one)),
+    "critical": lambda one: _because("Critical now", _critical(one)),
+    "reopened": lambda one: _because("Failing again", _evidence(one)),
+    "worse": lambda one: _because("Worse", _evidence(one)),
+    "turned": lambda one: _because(f"Now {_HEADLINES[one.kind](one)}", _evidence(one)),
+}
 
 
 def _critical(incident: Incident) -> str:
@@ -181,7 +190,20 @@ def _hurts(exposures: Sequence[Exposure]) -> str:
 def _blocks(incident: Incident) -> str:
     if incident.kind in STEPS:
         return ""  # what a step was at tells why
-    return listing([short_name(node) for node in incident.blocked], "skipped and not rebuilt")
+    return _waiting(incident.blocked, "skipped and not rebuilt", "not run")
+
+
+def _waiting(nodes: Sequence[str], rebuilt: str, run: str) -> str:
+    """What waits: models and their like by name, tests by number."""
+    built = [short_name(node) for node in nodes if not is_test(node)]
+    tests = len(nodes) - len(built)
+    counted = f"{tests} {'test' if tests == 1 else 'tests'} {run}" if tests else ""
+    return "; ".join(filter(None, (listing(built, rebuilt), counted)))
+
+
+def is_test(unique_id: str) -> bool:
+    """Whether a node is a test: it is run, not built."""
+    return unique_id.startswith(("test.", "unit_test."))
 
 
 def _evidence(incident: Incident) -> str:

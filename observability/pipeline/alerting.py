@@ -37,13 +37,13 @@ def alert(
 ) -> "Telling":
     """Tell all that is new, each change once; to `show` in place of Slack where it is given.
 
-    `now` tells the moment as of which it is told; without it, that is now. Where another process is telling, it sees
+    `now` is a clock that goes on; without it, the one on the wall. Where another process is telling, it sees
     what is new too: nothing is done. Raises ConfigError without a token and
     a channel (or a webhook), TellingError where Slack lets nobody be told, and StoreError.
     """
     from observability.alerts.delivery import Telling
 
-    with _telling(settings, show) as outlet:
+    with _telling(settings, now, show) as outlet:
         return _tell(outlet, now) if outlet else Telling(elsewhere=True)
 
 
@@ -81,7 +81,7 @@ def send_digest(settings: Settings, now: Clock | None = None, *, dry_run: bool =
     if dry_run:
         store = open_store(settings)
         return render_digest(_digest(settings, store, {}, now)), False
-    with _telling(settings, None) as outlet:
+    with _telling(settings, now) as outlet:
         if outlet is None:
             raise ConfigError("another process is telling now", where="digest", next_step="try again in a minute")
         streams = outlet.teller.streams(outlet.store)
@@ -99,7 +99,7 @@ def resend(settings: Settings, names: Collection[str] = (), now: Clock | None = 
     """Try again what was given up, of these incidents or of all, and tell all that is new. Raises as `alert` does."""
     from observability.alerts.delivery import Telling
 
-    with _telling(settings, None) as outlet:
+    with _telling(settings, now) as outlet:
         if outlet is None:
             return Telling(elsewhere=True)
         for stream in outlet.teller.streams(outlet.store).values():
@@ -125,7 +125,9 @@ class _Outlet:
 
 
 @contextmanager
-def _telling(settings: Settings, show: "Callable[[Printed], None] | None") -> "Iterator[_Outlet | None]":
+def _telling(
+    settings: Settings, now: Clock | None, show: "Callable[[Printed], None] | None" = None
+) -> "Iterator[_Outlet | None]":
     """Be the one who tells; None where another process is."""
     from observability.alerts.delivery import Teller
     from observability.alerts.printing import CHANNEL
@@ -136,10 +138,9 @@ def _telling(settings: Settings, show: "Callable[[Printed], None] | None") -> "I
         if lease is None:
             yield None
             return
+        teller = Teller(store, messenger, lease, settle_seconds=settings.slack.settle_seconds, clock=now or utc_now)
         if show:
-            teller = Teller(store, messenger, lease, settle_seconds=0, pace_seconds=0)
-        else:
-            teller = Teller(store, messenger, lease, settle_seconds=settings.slack.settle_seconds)
+            teller.settle_seconds = teller.pace_seconds = 0
         yield _Outlet(settings, store, teller, CHANNEL if show else _only_channel(settings))
 
 
@@ -172,7 +173,7 @@ def _only_channel(settings: Settings) -> str | None:
 def _tell(outlet: _Outlet, now: Clock | None, looks: int = _MOST_LOOKS) -> "Telling":
     from observability.alerts.delivery import Telling
     from observability.alerts.links import Links
-    from observability.alerts.notices import give_notice
+    from observability.alerts.notices import give_notice, open_keys
 
     slack, teller = outlet.settings.slack, outlet.teller
     links = Links(slack.links)
@@ -183,9 +184,7 @@ def _tell(outlet: _Outlet, now: Clock | None, looks: int = _MOST_LOOKS) -> "Tell
         before = teller.progress
         with outlet.store.reading() as reader:
             streams = teller.streams(reader)
-            told = (stream.told for stream in streams.values())
-            open_before = {one.incident_id for one in told if one and not one.state.is_over}
-            incidents = _latest(current_incidents(reader, now and now(), open_before))
+            incidents = _latest(current_incidents(reader, now and now(), open_keys(streams.values())))
         notices = give_notice(incidents, streams, to, links, (now or utc_now)())
         telling = teller.tell(_in_one(notices, outlet.only_channel) if outlet.only_channel else notices)
         if teller.progress == before:

@@ -44,7 +44,7 @@ def current_status(settings: Settings, now: datetime | None = None) -> Status:
 def current_incidents(
     reader: Reader, now: datetime | None, told: Collection[str] = (), since: datetime | None = None
 ) -> "list[Incident]":
-    """What is wrong, what became of the incidents `told`, and what ended `since` then; as people left it."""
+    """What is wrong, what became of the subjects `told`, and what ended `since` then; as people left it."""
     from observability.alerts import queries
     from observability.alerts.actions import attend
     from observability.alerts.incidents import find_incidents

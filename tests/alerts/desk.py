@@ -17,7 +17,6 @@ from observability.alerts.printing import CHANNEL, Printed
 from observability.alerts.slack.block_kit import Payload
 from observability.config import Settings, SlackSettings
 from observability.pipeline import Deed, act, alert, send_digest
-from observability.stores.base import open_store
 
 SOON = timedelta(minutes=2)
 
@@ -72,10 +71,8 @@ class Desk:
         act(self.told.settings, name, Deed(action=action, **given), self.now(after))
 
     def wait(self, passed: timedelta) -> None:
-        """Time goes by: of the next step, and of what was told, which is written down by the clock on the wall."""
+        """Time goes by."""
         self.told.minutes += int(passed.total_seconds()) // 60
-        moved = f"UPDATE {{raw}}.deliveries SET loaded_at = loaded_at - INTERVAL {int(passed.total_seconds())} SECOND"
-        open_store(self.told.settings).execute(moved)
 
     @property
     def all_told(self) -> list[Printed]:

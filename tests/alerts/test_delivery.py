@@ -186,7 +186,7 @@ def test_worse_is_told_to_the_channel(office: Office) -> None:
     (reply,) = [message for message in office.messages if message.ts != parent.ts]
     assert (reply.thread_ts, reply.broadcast) == (parent.ts, True)
     assert reply.text.startswith("🔺 Worse: 300 rows broke a")
-    office.tell(incident())
+    office.tell(incident(seen_at=MORNING + timedelta(hours=1)))
     assert office.messages[-1].text.startswith("🔺 Now model a failed in shop / prod: no such column")
 
 

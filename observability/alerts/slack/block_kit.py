@@ -19,6 +19,7 @@ _STATES = {
     State.WITHDRAWN: ("⚪", "withdrawn"),
     State.EXPIRED: ("⚪", "expired"),
     State.RESOLVED: ("☑️", "resolved"),
+    State.CLEARED: ("⚪", "cleared"),
 }
 _LINE, _HEADLINE = 450, 140
 """Characters, as Slack counts them, that a line and a headline have at most."""

@@ -108,12 +108,13 @@ def _notices(
         told.add(channel)
     by_channel = {stream.name.partition("/")[0]: stream for stream in held}
     refused = [by_channel[channel] for channel in (route.channel, *route.also) if channel in by_channel]
+    fallback = slack.fallback_channel or slack.channel
     for stream in refused:
-        if stream.refused and slack.fallback_channel and slack.fallback_channel not in told:
+        if stream.refused and fallback and fallback not in told:
             channel = stream.name.partition("/")[0]
             note = f"meant for {channel}, where Slack takes nothing: {stream.refused}"
-            yield Notice(incident, slack.fallback_channel, message, manner, route.mention, note)
-            told.add(slack.fallback_channel)
+            yield Notice(incident, fallback, message, manner, route.mention, note)
+            told.add(fallback)
     for channel, stream in by_channel.items():
         if channel not in told and _is_open(stream):
             yield Notice(incident, channel, message, Manner.SILENTLY if route.muted else Manner.QUIETLY)

@@ -163,6 +163,13 @@ def test_what_a_channel_does_not_take_goes_to_the_fallback_and_ends_there(told: 
     assert current_status(told.settings).untold == ()
 
 
+def test_without_a_fallback_it_goes_to_the_default_channel(told: Shop, slack: FakeSlack) -> None:
+    configured(told, slack, rules=[{"channel": "#nowhere"}])
+    fail(told)
+    assert tell(told).done == 1
+    assert texts(slack) == [FAILED]
+
+
 def test_what_was_given_up_is_told_when_somebody_asks_for_it(told: Shop, slack: FakeSlack) -> None:
     fail(told)
     slack.script(Fault.OK_FALSE, error="as_user_not_supported", times=5)

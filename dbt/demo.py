@@ -6,6 +6,7 @@ the demo with exit code 1.
 """
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -215,7 +216,10 @@ class Demo:
         """Run a dbt-observe command, pass on what it prints, and return that; with `slack`, by the user's settings."""
         log = LOGS / f"{command}.txt"
         look = {"FORCE_COLOR": "1", "COLUMNS": str(self.console.width)} if self.console.is_terminal else {}
-        look |= {name: value for name, value in os.environ.items() if slack and name.startswith(SLACK_SETTINGS)}
+        if slack:  # all of it in the one channel that is set: the shop's own channels are not there
+            look |= {name: value for name, value in os.environ.items() if name.startswith(SLACK_SETTINGS)}
+            rule = {"channel": os.environ.get(f"{SLACK_SETTINGS}CHANNEL")}
+            look[f"{SLACK_SETTINGS}RULES"] = json.dumps([rule] if rule["channel"] else [])
         exit_code = self._run([str(self.bin / "dbt-observe"), command, *options, "--store", STORE], log, look)
         text = log.read_text(encoding="utf-8")
         if exit_code:

@@ -126,7 +126,7 @@ def test_arguments_beat_environment_beats_own_file_beats_pyproject_beats_default
         "store_timeout_seconds": 60.0,
         "spool_dir": Path(".dbt_observe/spool"),
         "artifacts_kept": 3,
-        "redaction": DEFAULTS["redaction"] | {"allow": ("MONKEY", "KEYBOARD_LAYOUT")},  # type: ignore[operator]
+        "redaction": DEFAULTS["redaction"] | {"allow": ("MONKEY", "KEYBOARD_LAYOUT")},
         "storage": {"compiled_code": "all", "conformance_manifest_max_bytes": 2},
         "deadlines": (),
         "slack": DEFAULTS["slack"],

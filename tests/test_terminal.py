@@ -180,7 +180,7 @@ def test_dbts_text_is_text_in_every_table_and_message(told: Shop, capsys: pytest
     labels = "Hurts|Why|File|Blocks|Also|Since|Owner|Runbook|Next"
     line = re.compile(rf"(# terminal|  ↳ in the thread|  [🚨🟠] .*|    [🟠] .*|    ({labels}) +\S.*|)")
     assert [one for one in alert.splitlines() if not line.fullmatch(one)] == []
-    assert len([one for one in alert.splitlines() if one.startswith("  🟠")]) == 3
+    assert len([one for one in alert.splitlines() if one.startswith("    🟠 error: ")]) == 3
 
 
 def on_terminal(*arguments: str, cwd: Path, columns: int) -> str:

@@ -9,7 +9,9 @@ from observability.airflow.places import attempt_folder, default_root, step_of
 _FILES = ("manifest.json", "run_results.json", "sources.json", "dbt.log")
 
 
-def observe_cosmos(project_dir: str, artifacts_root: str | None = None, environment: str | None = None, **kwargs: Any) -> None:
+def observe_cosmos(
+    project_dir: str, artifacts_root: str | None = None, environment: str | None = None, **kwargs: Any
+) -> None:
     """Copy what a Cosmos task left to where a loader finds it: `operator_args={"callback": observe_cosmos}`.
 
     Called by Cosmos before it raises dbt's own error, so it never raises.

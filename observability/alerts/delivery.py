@@ -17,7 +17,16 @@ from observability.alerts import queries
 from observability.alerts.messenger import APP_FAULTS, CHANNEL_FAULTS, GONE, UNREADABLE, Journal, Messenger
 from observability.alerts.meta import Record
 from observability.alerts.notices import Notice
-from observability.alerts.outbox import Operation, Step, Stream, digest, fingerprint, next_step, read_streams
+from observability.alerts.outbox import (
+    SAME_THREAD,
+    Operation,
+    Step,
+    Stream,
+    digest,
+    fingerprint,
+    next_step,
+    read_streams,
+)
 from observability.alerts.slack.block_kit import Payload, render_change, render_incident, render_summary
 from observability.alerts.slack.client import Busy, Refused, SlackFault, Unclear
 from observability.audit.arrow import to_arrow
@@ -32,6 +41,7 @@ _MOST_ATTEMPTS = 5
 _MOST_ATTEMPTS_IN_CHANNEL = 100
 """The same where it is the channel that takes nothing: it may be mended within the day."""
 _MOST_ROUNDS = 50
+_MARK = "may be a repeat"
 _LEAST_LEASE = 30.0
 """Seconds that a lease must last for anything to be sent."""
 
@@ -66,6 +76,8 @@ class Teller:
     """Between two messages in a channel: Slack takes one a second."""
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     pause: Callable[[float], None] = sleep
+    settles: bool = True
+    """Whether it is found out what became of steps whose outcome is not known."""
     _streams: dict[str, Stream] = field(default_factory=dict)
     _sent_at: dict[str, float] = field(default_factory=dict)
     _closed: dict[str, str] = field(default_factory=dict)
@@ -109,7 +121,7 @@ class Teller:
                     break
                 if notice.channel in self._closed:
                     continue
-                in_thread = threads.get(notice.channel) if step.transition == "opened" else None
+                in_thread = threads.get(notice.stream) if step.transition == "opened" else None
                 if in_thread and not self.slack.edits:
                     self._cover(stream, step, notice, in_thread)
                 elif (
@@ -118,7 +130,8 @@ class Teller:
                     tried.add(stream.name)
             tried |= {notice.stream for notice in notices if notice.channel in self._closed}
         problems = (*(f"{channel}: {why}" for channel, why in self._closed.items()), *self._notes)
-        return Telling(self.done, self._failed, self._dead, sum(1 for _ in self._due(notices)), problems)
+        unclear = sum(1 for stream in self._streams.values() if stream.pending)
+        return Telling(self.done, self._failed, self._dead, sum(1 for _ in self._due(notices)) + unclear, problems)
 
     def _due(self, notices: Sequence[Notice]) -> Iterator[tuple[Stream, Notice, Step]]:
         for notice in notices:
@@ -132,27 +145,46 @@ class Teller:
                 yield stream, notice, step
 
     def _summarize(self, due: Sequence[tuple[Stream, Notice, Step]]) -> dict[str, str]:
-        """Where there are many new ones for a channel, tell so; the messages that their threads hang on, by channel.
+        """Where there are many new ones for a channel, tell so; the messages that their threads hang on, by stream.
 
-        A channel in which nothing was told so far hears of all that is open at once.
+        A channel in which nothing was told so far hears of all that is open at once. What a summary tells of already,
+        of a teller that did not come to its end, no second one tells.
         """
+        summarized = self._summarized()
         spoken_in = {name.partition("/")[0] for name, stream in self._streams.items() if stream.message_ts}
         opened: dict[str, list[Notice]] = {}
+        threads = {}
         for _, notice, step in due:
             if step.transition == "opened":
-                opened.setdefault(notice.channel, []).append(notice)
-        threads = {}
+                if ts := summarized.get((notice.channel, notice.incident.id)):
+                    threads[notice.stream] = ts
+                else:
+                    opened.setdefault(notice.channel, []).append(notice)
         for channel, notices in opened.items():
             if len(notices) <= (_MANY if channel in spoken_in else 1):
                 continue
             names = digest("", [{"id": notice.incident.id} for notice in notices])
             stream = self._streams.setdefault(name := f"{channel}/summary/{names}", Stream(name))
             if stream.message_ts is None and not stream.pending and not self._is_ending():
-                self._take(stream, Step(Operation.POST, "summary", None, None), render_summary(notices))
+                self._take(
+                    stream,
+                    Step(Operation.POST, "summary", None, " ".join(notice.incident.id for notice in notices)),
+                    render_summary(notices, in_thread=self.slack.edits),
+                )
                 self._settle()
             if stream.message_ts:
-                threads[channel] = stream.message_ts
+                threads |= dict.fromkeys((notice.stream for notice in notices), stream.message_ts)
         return threads
+
+    def _summarized(self) -> dict[tuple[str, str], str]:
+        """The messages of late summaries, by the channel and the ids of the incidents that they tell of."""
+        return {
+            (name.partition("/")[0], incident): stream.message_ts
+            for name, stream in self._streams.items()
+            if name.partition("/")[2].startswith("summary/") and stream.message_ts and stream.last
+            if self.clock() - stream.last["loaded_at"] <= SAME_THREAD
+            for incident in (stream.shown or "").split()
+        }
 
     def post_once(self, channel: str, name: str, payload: Payload) -> bool:
         """Post a message that is no incident's, unless one of that name is there. Whether it is there now."""
@@ -173,13 +205,14 @@ class Teller:
     ) -> Record:
         """Take one step: intent, request, outcome."""
         row = self._intent(stream, step, notice, thread)
-        if "repeat" in _error_of(stream, step):
-            payload = Payload(f"{payload.text} (may be a repeat)", payload.blocks)
+        if _MARK in _error_of(stream, step):
+            row["error"] = _MARK
+            payload = _marked(payload)
         self._record(stream, row)
         try:
             outcome = self._send(stream, row, step, payload)
         except Unclear as fault:
-            return self._record(stream, {**row, "state": "unclear", "error": str(fault)})
+            return self._record(stream, {**row, "state": "unclear", "error": _still(row, fault)})
         except SlackFault as fault:
             return self._refused(stream, row, fault)
         self.done += 1
@@ -242,25 +275,30 @@ class Teller:
         """It certainly had no effect."""
         error = fault.error if isinstance(fault, Refused) else ""
         if error in APP_FAULTS:
-            self._record(stream, {**row, "state": "failed", "attempts": row["attempts"] - 1, "error": str(fault)})
+            self._record(
+                stream, {**row, "state": "failed", "attempts": row["attempts"] - 1, "error": _still(row, fault)}
+            )
             raise TellingError(
                 f"Slack lets this app tell nothing: {fault}",
                 where="slack.token (DBT_OBSERVE_SLACK__TOKEN)",
                 next_step=f"{APP_FAULTS[error]}; what was to be told is told the next time",
             )
         most = _MOST_ATTEMPTS_IN_CHANNEL if error in CHANNEL_FAULTS else _MOST_ATTEMPTS
-        state = "dead" if error in GONE or row["attempts"] >= most else "failed"
+        gives_up = error in GONE or (row["attempts"] >= most and not isinstance(fault, Busy))
+        state = "dead" if gives_up else "failed"
         if error in CHANNEL_FAULTS:
             self._closed[stream.name.partition("/")[0]] = f"{fault}; {CHANNEL_FAULTS[error]}"
         if state == "dead":
             self._dead += 1
         else:
             self._failed += 1
-        return self._record(stream, {**row, "state": state, "error": str(fault)})
+        # that Slack is busy, or not there, is no reason to give up what it would take later
+        attempts = row["attempts"] - isinstance(fault, Busy)
+        return self._record(stream, {**row, "state": state, "attempts": attempts, "error": _still(row, fault)})
 
     def _settle(self) -> None:
         """Find out what became of steps whose outcome is not known."""
-        for stream in list(self._streams.values()):
+        for stream in list(self._streams.values()) if self.settles else ():
             if not stream.pending:
                 continue
             row = {name: stream.pending[name] for name in _DELIVERY}
@@ -273,10 +311,13 @@ class Teller:
 
     def _waited(self, until: datetime) -> bool:
         """Wait, holding the lease; False where it is lost."""
-        while (left := (until - self.clock()).total_seconds()) > 0:
+        left = (until - self.clock()).total_seconds()
+        while left > 0:
             if self._is_ending():
                 return False
-            self.pause(min(left, _LEAST_LEASE / 2))
+            pause = min(left, _LEAST_LEASE / 2)
+            self.pause(pause)
+            left = min(left - pause, (until - self.clock()).total_seconds())
         return True
 
     def _looked_up(self, row: Mapping[str, Any]) -> dict[str, Any]:
@@ -296,10 +337,14 @@ class Teller:
                     continue
                 if row["operation"] == Operation.REPLY and self.slack.edits:
                     return {"state": "done", "error": f"unclear, and {fault}: the message itself says how it is"}
-                return {**not_there, "error": f"may be a repeat: {fault}"}
+                return {**not_there, "error": f"{_MARK}: {fault}"}
             else:
                 self.done += bool(found)
-                return {"state": "done", "message_ts": found} if found else {**not_there, "error": "not in Slack"}
+                return (
+                    {"state": "done", "message_ts": found}
+                    if found
+                    else {**not_there, "error": _still(row, "not in Slack")}
+                )
         return {"state": "unclear"}
 
     def _record(self, stream: Stream, row: Mapping[str, Any]) -> Record:
@@ -330,6 +375,18 @@ def _tried_before(stream: Stream, step: Step) -> Record | None:
 def _error_of(stream: Stream, step: Step) -> str:
     again = _tried_before(stream, step)
     return (again["error"] or "") if again else ""
+
+
+def _still(row: Mapping[str, Any], error: object) -> str:
+    """The error; of what may be a repeat, that it may be one still: what came before it is not looked up again."""
+    is_marked = _MARK in (row["error"] or "") and _MARK not in str(error)
+    return f"{error}; {_MARK}" if is_marked else str(error)
+
+
+def _marked(payload: Payload) -> Payload:
+    """The same, saying that it may have been told before: where there are blocks, nothing but them is shown."""
+    mark = {"type": "context", "elements": [{"type": "mrkdwn", "text": _MARK, "verbatim": True}]}
+    return Payload(f"{payload.text} ({_MARK})", (*payload.blocks, mark) if payload.blocks else ())
 
 
 def _payload(notice: Notice, step: Step, thread: str | None) -> Payload:

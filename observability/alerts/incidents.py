@@ -34,6 +34,8 @@ class State(StrEnum):
     """Nothing was seen of it for 90 days while its project went on."""
     RESOLVED = "resolved"
     """Somebody said that it is over, and it was not seen since."""
+    CLEARED = "cleared"
+    """What was seen does not count any more: a repeat took its place, or it is past retention."""
 
     @property
     def is_over(self) -> bool:

@@ -25,18 +25,17 @@ class Message:
 
 
 def build_message(incident: Incident, links: Sequence[Link] = (), now: datetime | None = None) -> Message:
-    """The message that tells an incident as it is. Under ten lines; without a moment, none of it changes with time."""
+    """The message that tells an incident as it is, in ten lines at most; without a moment, time changes none of it."""
     is_warning = incident.kind is Kind.SOURCE_STALE and incident.severity is Severity.WARNING
     lines = [
         ("Hurts", _hurts(incident.exposures)),
         ("Why", _evidence(incident)),
         ("File", next((failure.original_file_path for failure in incident.failures if failure.original_file_path), "")),
-        ("Rows", incident.warehouse.failures_table or ""),
+        ("Rows", (incident.warehouse.failures_table or "").replace("`", "")),
         ("Blocks", _blocks(incident)),
         ("Also", listing([short_name(node) for node in incident.folded], "failing below it")),
         ("Since", _since(incident, now)),
-        ("Owner", incident.owner or ""),
-        ("Runbook", _unless_url(incident.declared.observe.runbook)),
+        _owner(incident),
         ("Next", _next(incident)),
     ]
     if is_warning:  # nobody has to do anything yet
@@ -63,37 +62,57 @@ def tell_attention(incident: Incident) -> str:
     return f"{did.acted_by} is on it{why}"
 
 
-def _unless_url(runbook: str | None) -> str:
-    return "" if as_url(runbook) else runbook or ""
+def _owner(incident: Incident) -> tuple[str, str]:
+    """Who can mend it, and a runbook that is a text: one that is a URL is among the links."""
+    runbook = incident.declared.observe.runbook
+    told = "" if as_url(runbook) else runbook or ""
+    if not incident.owner:
+        return "Runbook", told
+    return "Owner", f"{incident.owner}; runbook: {told}" if told else incident.owner
 
 
 def tell_change(incident: Incident, transition: str) -> str:
     """What has become of an incident that was told before, in a sentence or two."""
-    if incident.kind is Kind.RUN_OVERDUE and transition in _OVERDUE:
-        return _OVERDUE[transition](incident)
-    if transition == "fixed":
-        waiting = [short_name(node) for node in (*incident.blocked, *incident.folded)]
-        return f"Fixed. {listing(waiting, 'not rebuilt yet')}."
-    if transition == "recovered":
-        took = ((incident.closed_at or incident.seen_at) - incident.since).total_seconds()
-        return f"Well again after {duration(took)}."
-    return {
-        "withdrawn": "Gone from the project: there is nothing to mend any more.",
-        "expired": "Nothing was seen of it for 90 days; it is told no further.",
-        "resolved": f"Resolved by {_by(incident)}.",
-        "called": f"Still failing: {_evidence(incident)}",
-        "critical": f"Critical now: it hurts {_hurts([one for one in incident.exposures if one.critical])}",
-        "reopened": f"Failing again: {_evidence(incident)}",
-        "worse": f"Worse: {_evidence(incident)}",
-        "turned": f"Now {_HEADLINES[incident.kind](incident)}: {_evidence(incident)}",
-    }[transition]
+    changes = _CHANGES | _OVERDUE if incident.kind is Kind.RUN_OVERDUE else _CHANGES
+    return changes[transition](incident)
+
+
+def _fixed(incident: Incident) -> str:
+    waiting = _waiting((*incident.blocked, *incident.folded), "not rebuilt yet", "not run since")
+    return f"Fixed. {waiting}." if waiting else "Fixed."
+
+
+def _recovered(incident: Incident) -> str:
+    return f"Well again after {duration(((incident.closed_at or incident.seen_at) - incident.since).total_seconds())}."
+
+
+_CHANGES: dict[str, Callable[[Incident], str]] = {
+    "fixed": _fixed,
+    "recovered": _recovered,
+    "withdrawn": lambda _: "Gone from the project: there is nothing to mend any more.",
+    "expired": lambda _: "Nothing was seen of it for 90 days; it is told no further.",
+    "cleared": lambda _: "It does not count any more: a repeat of its step took its place, or it is past retention.",
+    "resolved": lambda one: f"Resolved by {_by(one)}.",
+    "called": lambda one: _because("Still failing", _evidence(one)),
+    "critical": lambda one: _because("Critical now", _critical(one)),
+    "reopened": lambda one: _because("Failing again", _evidence(one)),
+    "worse": lambda one: _because("Worse", _evidence(one)),
+    "turned": lambda one: _because(f"Now {_HEADLINES[one.kind](one)}", _evidence(one)),
+}
+
+
+def _critical(incident: Incident) -> str:
+    hurt = _hurts([one for one in incident.exposures if one.critical])
+    return f"it hurts {hurt}" if hurt else _evidence(incident)
+
+
+def _because(said: str, why: str) -> str:
+    return f"{said}: {why}" if why else f"{said}."
 
 
 def _came(incident: Incident) -> str:
     """That a step ran after all says nothing of how."""
     late = ((incident.closed_at or incident.seen_at) - incident.since).total_seconds()
-    if late <= 0:
-        return "It ran in time, and was stored late."
     outcome = incident.failures[0].status
     ended = "" if outcome in {"success", "warning"} else f", and ended with {outcome}"
     return f"It ran, {duration(late)} late{ended}."
@@ -101,7 +120,7 @@ def _came(incident: Incident) -> str:
 
 _OVERDUE: dict[str, Callable[[Incident], str]] = {
     "recovered": _came,
-    "withdrawn": lambda _: "It is waited for no more: no deadline asks for it, or it was not seen for 90 days.",
+    "cleared": lambda _: "It ran in time and was stored late, or no deadline waits for it any more.",
     "called": lambda incident: f"Still overdue: {_evidence(incident)}",
     "critical": lambda incident: f"Critical now: {_evidence(incident)}",
     "reopened": lambda incident: f"Overdue again: {_evidence(incident)}",
@@ -127,10 +146,16 @@ def _node_error(incident: Incident) -> str:
 def _test_failure(incident: Incident) -> str:
     failing = [failure for failure in incident.failures if failure.outcome == "failure"]
     shown = failing or incident.failures
-    verb = "fail" if failing else "warn"
-    if len(shown) == 1:
-        return f"test {shown[0].test_name or shown[0].name} {verb}s on {incident.name} in {where(incident)}"
-    return f"{len(shown)} tests {verb} on {incident.name} in {where(incident)}"
+    one = shown[0]
+    if all(failure.status == "error" for failure in shown):
+        verbs = "could not run", "could not run"  # whether the data is good, nobody knows
+    else:
+        verbs = ("fails", "fail") if failing else ("warns", "warn")
+    if len(shown) > 1:
+        return f"{len(shown)} tests {verbs[1]} on {incident.name} in {where(incident)}"
+    what = "unit test" if one.resource_type == "unit_test" else "test"
+    of = f" on {incident.name}" if incident.subject != one.unique_id else ""
+    return f"{what} {one.test_name or one.name} {verbs[0]}{of} in {where(incident)}"
 
 
 def _source_stale(incident: Incident) -> str:
@@ -143,17 +168,22 @@ def _freshness_runtime_error(incident: Incident) -> str:
     return f"the freshness of source {incident.name} could not be checked in {where(incident)}"
 
 
+def _step(incident: Incident) -> str:
+    """What people call a step: an orchestrator's task, or the command."""
+    return f"task {incident.subject}" if incident.dag_id else incident.name
+
+
 def _run_interrupted(incident: Incident) -> str:
-    return f"{incident.name} was interrupted in {where(incident)}"
+    return f"{_step(incident)} was interrupted in {where(incident)}"
 
 
 def _run_failed(incident: Incident) -> str:
     how = "failed outside its nodes" if incident.failures[0].status == "failure" else "ended before it ran a node"
-    return f"{incident.name} {how} in {where(incident)}"
+    return f"{_step(incident)} {how} in {where(incident)}"
 
 
 def _run_overdue(incident: Incident) -> str:
-    return f"{incident.name} is overdue in {where(incident)}"
+    return f"{_step(incident)} is overdue in {where(incident)}"
 
 
 _HEADLINES: dict[Kind, Callable[[Incident], str]] = {
@@ -178,13 +208,26 @@ def _hurts(exposures: Sequence[Exposure]) -> str:
 def _blocks(incident: Incident) -> str:
     if incident.kind in STEPS:
         return ""  # what a step was at tells why
-    return listing([short_name(node) for node in incident.blocked], "skipped and not rebuilt")
+    return _waiting(incident.blocked, "skipped and not rebuilt", "not run")
+
+
+def _waiting(nodes: Sequence[str], rebuilt: str, run: str) -> str:
+    """What waits: models and their like by name, tests by number."""
+    built = [short_name(node) for node in nodes if not is_test(node)]
+    tests = len(nodes) - len(built)
+    counted = f"{tests} {'test' if tests == 1 else 'tests'} {run}" if tests else ""
+    return "; ".join(filter(None, (listing(built, rebuilt), counted)))
+
+
+def is_test(unique_id: str) -> bool:
+    """Whether a node is a test: it is run, not built."""
+    return unique_id.startswith(("test.", "unit_test."))
 
 
 def _evidence(incident: Incident) -> str:
     if incident.kind is Kind.SOURCE_STALE:
         parts = [
-            f"newest row {duration(incident.age_seconds)} ago" if incident.age_seconds is not None else "",
+            f"newest row {duration(incident.age_seconds)} ago" if incident.age_seconds is not None else "no newest row",
             f"warns after {duration(incident.warn_after_seconds)}" if incident.warn_after_seconds else "",
             f"error after {duration(incident.error_after_seconds)}" if incident.error_after_seconds else "",
         ]
@@ -203,7 +246,8 @@ def _test(failure: Failure) -> str:
     name = (
         f"{failure.test_name} of {failure.column_name}" if failure.test_name and failure.column_name else failure.name
     )
-    if failure.status in {"fail", "warn"} and failure.failures:
+    # of a unit test dbt counts no rows: it is the difference that counts
+    if failure.status in {"fail", "warn"} and failure.failures and failure.resource_type != "unit_test":
         rows = "row" if failure.failures == 1 else "rows"
         return f"{failure.failures:,} {rows} broke {name}"
     return f"{name}: {error_line(failure.message) or failure.status}"
@@ -214,7 +258,7 @@ def error_line(message: str | None) -> str:
     lines = [line.strip() for line in (message or "").splitlines() if line.strip()]
     if len(lines) > 1 and " Error in " in f" {lines[0]}":
         lines = lines[1:]
-    return _cut(lines[0], 200) if lines else ""
+    return _cut(lines[0].removesuffix(":"), 200) if lines else ""
 
 
 def _cut(text: str, length: int) -> str:
@@ -226,18 +270,22 @@ def _since(incident: Incident, now: datetime | None) -> str:
     parts = [f"{incident.since:%Y-%m-%d %H:%M} UTC{ago}"]
     runs = incident.bad_runs
     parts.append("first time seen" if runs == 1 else f"seen {runs} times")
-    parts.append(f"last well {incident.last_good_at:%Y-%m-%d %H:%M}" if incident.last_good_at else "never seen well")
+    parts.append(f"last well {incident.last_good_at:%Y-%m-%d %H:%M}" if incident.last_good_at else "never well before")
     if incident.command:
         parts.append(f"dbt {incident.command}")
+    if incident.dag_id and incident.kind not in STEPS:
+        parts.append(f"task {incident.dag_id}.{incident.task_id}" if incident.task_id else f"DAG {incident.dag_id}")
     if incident.dag_run_id:
         parts.append(incident.dag_run_id)
+    if incident.try_number and incident.try_number > 1:
+        parts.append(f"try {incident.try_number}")
     return ", ".join(parts)
 
 
 def _next(incident: Incident) -> str:
     kind = incident.subject.partition(".")[0]
     if incident.kind is Kind.RUN_OVERDUE:
-        return f"see why {incident.name} did not run"
+        return f"see why {_step(incident)} did not run"
     if incident.kind in STEPS or kind == "operation":
         return f"dbt {incident.command}" if incident.command else ""
     if incident.kind is Kind.SOURCE_STALE:

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from observability.alerts.incidents import Incident
+from observability.alerts.incidents import Incident, State
 from observability.alerts.links import Links
 from observability.alerts.message import Message, build_message
 from observability.alerts.routing import find_route
@@ -52,7 +52,45 @@ def give_notice(
     held: dict[str, list[Stream]] = {}
     for stream in streams.values():
         held.setdefault(stream.name.partition("/")[2], []).append(stream)
-    return [notice for one in incidents for notice in _notices(one, held.get(one.key, []), slack, links.of(one), now)]
+    found = list(incidents)
+    given = [notice for one in found for notice in _notices(one, held.get(one.key, []), slack, links.of(one), now)]
+    known = {one.key for one in found}
+    orphans = (stream for key, some in held.items() if key not in known for stream in some if _is_open(stream))
+    return [*given, *map(_cleared, orphans)]
+
+
+def open_keys(streams: Iterable["Stream"]) -> set[str]:
+    """The subjects of which people were told that something is wrong, and not yet that it is over."""
+    return {stream.incident_key for stream in streams if _is_open(stream)}
+
+
+def _is_open(stream: "Stream") -> bool:
+    return bool(stream.incident_key and stream.told and not stream.told.state.is_over)
+
+
+def _cleared(stream: "Stream") -> Notice:
+    """The end of what was told of a subject that has no incident any more."""
+    told = stream.told
+    assert told is not None  # noqa: S101 - it is open
+    incident = Incident(
+        key=stream.incident_key,
+        id=told.incident_id,
+        project_name=None,
+        environment="",
+        kind=told.kind,
+        severity=told.severity,
+        state=State.CLEARED,
+        subject=stream.incident_key,
+        name=stream.incident_key,
+        failures=(),
+        since=told.seen_at or _LONG_AGO,
+        seen_at=told.seen_at or _LONG_AGO,
+    )
+    message = Message(told.severity, told.headline or stream.incident_key, (), stream.incident_key, told.kind)
+    return Notice(incident, stream.name.partition("/")[0], message)
+
+
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def _notices(
@@ -70,12 +108,13 @@ def _notices(
         told.add(channel)
     by_channel = {stream.name.partition("/")[0]: stream for stream in held}
     refused = [by_channel[channel] for channel in (route.channel, *route.also) if channel in by_channel]
+    fallback = slack.fallback_channel or slack.channel
     for stream in refused:
-        if stream.refused and slack.fallback_channel and slack.fallback_channel not in told:
+        if stream.refused and fallback and fallback not in told:
             channel = stream.name.partition("/")[0]
             note = f"meant for {channel}, where Slack takes nothing: {stream.refused}"
-            yield Notice(incident, slack.fallback_channel, message, manner, route.mention, note)
-            told.add(slack.fallback_channel)
+            yield Notice(incident, fallback, message, manner, route.mention, note)
+            told.add(fallback)
     for channel, stream in by_channel.items():
-        if channel not in told and stream.told and not stream.told.state.is_over:
+        if channel not in told and _is_open(stream):
             yield Notice(incident, channel, message, Manner.SILENTLY if route.muted else Manner.QUIETLY)

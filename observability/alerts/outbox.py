@@ -51,13 +51,26 @@ class Told:
     """Whether somebody was called to it."""
     attention: str = ""
     """acked or snoozed, where the message says so."""
+    seen_at: datetime | None = None
+    """When it had last been seen bad."""
+    headline: str = ""
 
     @classmethod
     def of(cls, notice: Notice, before: "Told | None") -> "Told":
         """What telling this tells."""
         one = notice.incident
         mentioned = bool(notice.mention) or bool(before and before.incident_id == one.id and before.mentioned)
-        return cls(one.id, one.state, one.kind, one.rows, one.severity, mentioned, _attention(one))
+        return cls(
+            incident_id=one.id,
+            state=one.state,
+            kind=one.kind,
+            rows=one.rows,
+            severity=one.severity,
+            mentioned=mentioned,
+            attention=_attention(one),
+            seen_at=one.seen_at,
+            headline=notice.message.headline,
+        )
 
 
 @dataclass
@@ -71,8 +84,6 @@ class Stream:
     thread_ts: str | None = None
     message_ts: str | None = None
     told: Told | None = None
-    opened_at: datetime | None = None
-    """When it was told that it began."""
     shown: str | None = None
     endings: list[datetime] = field(default_factory=list)
     """When it was told that it is over."""
@@ -118,8 +129,6 @@ class Stream:
             self._learn(msgspec.json.decode(row["told"], type=Told), row["loaded_at"])
 
     def _learn(self, told: Told, at: datetime) -> None:
-        if self.told is None or self.told.state.is_over:
-            self.opened_at = at
         if told.state.is_over:
             self.endings.append(at)
         elif self.told and self.told.state.is_over:
@@ -166,7 +175,8 @@ def next_step(stream: Stream, notice: Notice, shown: str, now: datetime, *, edit
     if edits and transition and _is_only_edited(transition, stream, notice, now):
         return Step(Operation.UPDATE, transition, told, shown)
     if edits and stream.shown != shown:
-        return Step(Operation.UPDATE, "changed", _noticed(stream.told, notice.incident), shown)
+        # what is still to be told of it in the thread is not told by this
+        return Step(Operation.UPDATE, "changed", None if transition else _noticed(stream.told, notice.incident), shown)
     return Step(Operation.REPLY, transition, told, None, transition in FOR_ALL) if transition else None
 
 
@@ -174,13 +184,21 @@ def _is_only_edited(transition: str, stream: Stream, notice: Notice, now: dateti
     """Whether nobody is called: it comes and goes, or somebody is on it already."""
     if _recent(stream.returns, now) + (transition == "reopened") >= _FLAPPING:
         return True
+    if transition == "turned" and not _is_newer(stream.told, notice.incident):
+        return True  # part of it is mended, and what is left was seen before
     return notice.manner is Manner.QUIETLY and transition in FOR_ALL - {"critical"}
 
 
+def _is_newer(told: Told | None, incident: Incident) -> bool:
+    return told is None or told.seen_at is None or incident.seen_at > told.seen_at
+
+
 def _noticed(told: Told | None, incident: Incident) -> Told | None:
-    """What an edit tells: that somebody is on it now; else nothing new."""
-    attention = _attention(incident)
-    return replace(told, attention=attention) if told and attention not in {"", told.attention} else None
+    """What an edit tells: that it was seen again, that somebody is on it now; else nothing new."""
+    if told is None:
+        return None
+    now = replace(told, seen_at=incident.seen_at, attention=_attention(incident) or told.attention)
+    return now if now != told else None
 
 
 def _attention(incident: Incident) -> str:
@@ -208,7 +226,8 @@ def _change(told: Told, notice: Notice) -> str | None:
         return "turned"
     if incident.severity is Severity.CRITICAL and told.severity is not Severity.CRITICAL:
         return "critical"
-    if incident.rows >= 2 * told.rows and incident.rows - told.rows >= _WORSE_BY:
+    has_doubled = incident.rows >= 2 * told.rows and incident.rows - told.rows >= _WORSE_BY
+    if has_doubled or (told.severity is Severity.WARNING and incident.severity is not Severity.WARNING):
         return "worse"
     is_awake = told.attention == "snoozed" and not _attention(incident)
     return "called" if is_awake or (notice.mention and not told.mentioned) else None

@@ -8,7 +8,7 @@ The store knows what has ended, not what runs: of a step that may still be under
 come. No exposures are named, for what it would have built is not known.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from fnmatch import fnmatchcase
@@ -18,7 +18,6 @@ from zoneinfo import ZoneInfo
 
 from observability.alerts.incidents import Failure, Incident, Kind, Severity, State
 from observability.alerts.meta import Declared, Observe, Record
-from observability.alerts.outbox import Stream, Told
 from observability.config import Deadline
 
 LOOK_BACK = timedelta(days=9)
@@ -63,14 +62,11 @@ def find_overdue(
     deadlines: Sequence[Deadline],
     rows: Iterable[Record],
     now: datetime,
-    *,
-    told: Collection[str] = (),
     environment: str | None = None,
 ) -> list[Incident]:
     """The incidents of deadlines that were missed, those that are over too, as far as the rows of ATTEMPTS reach back.
 
-    Of the ids `told`, also those that never came to be, for the attempt was stored late. A step that is in no row is
-    waited for by a deadline that says since when, in its environment or in this one.
+    A step that is in no row is waited for by a deadline that says since when, in its environment or in this one.
     """
     attempts = [row for row in rows if row["ended_at"] <= now]
     histories = _histories(attempts)
@@ -79,7 +75,7 @@ def find_overdue(
     for step, history in histories.items():
         mine = [deadline for deadline in deadlines if _fits(deadline, step)]
         dues = sorted((due for one in mine for due in _dues(one, step, history, now)), key=lambda due: due.by)
-        found += _of_step(step, history, dues, told, attempts)
+        found += _of_step(step, history, dues, attempts)
     return found
 
 
@@ -89,36 +85,9 @@ def is_awaited(deadline: Deadline, rows: Iterable[Record], environment: str | No
     return any(_fits(deadline, step) for step in steps) or any(_never_seen([deadline], steps, environment))
 
 
-def no_longer_awaited(streams: Iterable[Stream], incidents: Iterable[Incident]) -> list[Incident]:
-    """What was told as overdue and is waited for no more: its deadline is gone, or it was not seen for 90 days."""
-    known = {one.key for one in incidents}
-    found: dict[str, Incident] = {}
-    for stream in streams:
-        told, key = stream.told, stream.incident_key
-        is_open = told is not None and told.kind is Kind.RUN_OVERDUE and not told.state.is_over
-        if told and is_open and stream.opened_at and key not in known:
-            found[key] = _gone(key, told, stream.opened_at)
-    return list(found.values())
-
-
-def _gone(key: str, told: Told, since: datetime) -> Incident:
-    """What is left of it: when it was told stands for when it began."""
-    place, _, name = key.partition(_KEY)
-    project, _, environment = place.partition("/")
-    return Incident(
-        key=key,
-        id=told.incident_id,
-        project_name=project or None,
-        environment=environment,
-        kind=Kind.RUN_OVERDUE,
-        severity=told.severity,
-        state=State.WITHDRAWN,
-        subject=name,
-        name=name,
-        failures=(_failure(name, "withdrawn", "no deadline waits for it any more", since, since),),
-        since=since,
-        seen_at=since,
-    )
+def is_overdue(incident_key: str) -> bool:
+    """Whether it is the key of an incident of a deadline."""
+    return _KEY in incident_key
 
 
 def _histories(attempts: Iterable[Record]) -> dict[_Step, list[Record]]:
@@ -193,7 +162,7 @@ def _moments(day: date, clock: str, zone: ZoneInfo) -> list[datetime]:
 
 
 def _of_step(
-    step: _Step, history: Sequence[Record], dues: Sequence[_Due], told: Collection[str], attempts: Sequence[Record]
+    step: _Step, history: Sequence[Record], dues: Sequence[_Due], attempts: Sequence[Record]
 ) -> Iterator[Incident]:
     missed: dict[datetime | None, list[_Due]] = {}
     arrivals: dict[datetime | None, Record | None] = {}
@@ -205,8 +174,6 @@ def _of_step(
         if ended_at is None or ended_at > due.by:
             arrivals[ended_at] = arrival
             missed.setdefault(ended_at, []).append(due)
-        elif step.id_of(due.by) in told:
-            yield _incident(step, history, [due], arrival, attempts)
     for ended_at, together in missed.items():
         yield _incident(step, history, together, arrivals[ended_at], attempts)
 
@@ -248,7 +215,7 @@ def _incident(
         dag_id=dag_id,
         task_id=known.get("task_id"),
         map_index=known.get("map_index"),
-        closed_at=max(arrival["ended_at"], since) if arrival else None,
+        closed_at=arrival["ended_at"] if arrival else None,
     )
 
 

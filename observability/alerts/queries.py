@@ -18,10 +18,10 @@ ORDER BY i.project_name, i.environment, i.started_at
 INCIDENTS = """
 SELECT i.*
 FROM {main}.incidents AS i
-WHERE i.state IN ('open', 'fixed') OR i.incident_id IN UNNEST(@told) OR i.closed_at >= @since
+WHERE i.state IN ('open', 'fixed') OR i.incident_key IN UNNEST(@told) OR i.closed_at >= @since
 ORDER BY i.incident_id
 """
-"""The incidents that are not over, those of `@told` and those that ended since `@since`, each with its nodes.
+"""The incidents that are not over, those of the subjects `@told`, those that ended since `@since`; with their nodes.
 
 Parameters: `@told`, `@since`, `@now`.
 """

@@ -152,7 +152,7 @@ class SlackSettings(BaseModel):
         default=None, min_length=1, description="Channel that incidents are told in: its id or its name."
     )
     fallback_channel: str | None = Field(
-        default=None, min_length=1, description="Channel for what another channel does not take."
+        default=None, min_length=1, description="Channel for what another channel does not take; else slack.channel."
     )
     webhook_url: SecretStr | None = Field(
         default=None,

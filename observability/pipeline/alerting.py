@@ -42,13 +42,13 @@ def alert(
     """Tell all that is new, each change once; to `show` in place of Slack where it is given.
 
     `store` takes the place of the one that the settings name.
-    `now` tells the moment as of which it is told; without it, that is now. Where another process is telling, it sees
+    `now` is a clock that goes on; without it, the one on the wall. Where another process is telling, it sees
     what is new too: nothing is done. Raises ConfigError without a token and
     a channel (or a webhook), TellingError where Slack lets nobody be told, and StoreError.
     """
     from observability.alerts.delivery import Telling
 
-    with _telling(settings, show, store) as outlet:
+    with _telling(settings, now, show, store) as outlet:
         return _tell(outlet, now) if outlet else Telling(elsewhere=True)
 
 
@@ -74,7 +74,7 @@ def rehearse(settings: Settings, now: Clock | None = None) -> "list[Printed]":
     shown: list[Printed] = []
     store, only = open_store(settings), _only_channel(settings)
     messenger = Printer(shown.append, edits=only is None)
-    teller = Teller(_Unwritten(), messenger, _Forever(), pace_seconds=0, clock=now or utc_now, pause=_not_at_all)
+    teller = Teller(_Unwritten(), messenger, _Forever(), pace_seconds=0, clock=now or utc_now, settles=False)
     _tell(_Outlet(settings, store, teller, only or (None if settings.slack.channel else CHANNEL)), now, looks=1)
     return shown
 
@@ -86,7 +86,7 @@ def send_digest(settings: Settings, now: Clock | None = None, *, dry_run: bool =
     if dry_run:
         store = open_store(settings)
         return render_digest(_digest(settings, store, {}, now)), False
-    with _telling(settings, None) as outlet:
+    with _telling(settings, now) as outlet:
         if outlet is None:
             raise ConfigError("another process is telling now", where="digest", next_step="try again in a minute")
         streams = outlet.teller.streams(outlet.store)
@@ -104,7 +104,7 @@ def resend(settings: Settings, names: Collection[str] = (), now: Clock | None = 
     """Try again what was given up, of these incidents or of all, and tell all that is new. Raises as `alert` does."""
     from observability.alerts.delivery import Telling
 
-    with _telling(settings, None) as outlet:
+    with _telling(settings, now) as outlet:
         if outlet is None:
             return Telling(elsewhere=True)
         for stream in outlet.teller.streams(outlet.store).values():
@@ -131,7 +131,10 @@ class _Outlet:
 
 @contextmanager
 def _telling(
-    settings: Settings, show: "Callable[[Printed], None] | None", store: Store | None = None
+    settings: Settings,
+    now: Clock | None,
+    show: "Callable[[Printed], None] | None" = None,
+    store: Store | None = None,
 ) -> "Iterator[_Outlet | None]":
     """Be the one who tells; None where another process is."""
     from observability.alerts.delivery import Teller
@@ -143,10 +146,9 @@ def _telling(
         if lease is None:
             yield None
             return
+        teller = Teller(store, messenger, lease, settle_seconds=settings.slack.settle_seconds, clock=now or utc_now)
         if show:
-            teller = Teller(store, messenger, lease, settle_seconds=0, pace_seconds=0)
-        else:
-            teller = Teller(store, messenger, lease, settle_seconds=settings.slack.settle_seconds)
+            teller.settle_seconds = teller.pace_seconds = 0
         yield _Outlet(settings, store, teller, CHANNEL if show else _only_channel(settings))
 
 
@@ -179,8 +181,8 @@ def _only_channel(settings: Settings) -> str | None:
 def _tell(outlet: _Outlet, now: Clock | None, looks: int = _MOST_LOOKS) -> "Telling":
     from observability.alerts.delivery import Telling
     from observability.alerts.links import Links
-    from observability.alerts.notices import give_notice
-    from observability.alerts.overdue import no_longer_awaited
+    from observability.alerts.notices import give_notice, open_keys
+    from observability.alerts.overdue import is_overdue
 
     slack, teller = outlet.settings.slack, outlet.teller
     links = Links(slack.links)
@@ -191,12 +193,9 @@ def _tell(outlet: _Outlet, now: Clock | None, looks: int = _MOST_LOOKS) -> "Tell
         before = teller.progress
         with outlet.store.reading() as reader:
             streams = teller.streams(reader)
-            told = (stream.told for stream in streams.values())
-            open_before = {one.incident_id for one in told if one and not one.state.is_over}
-            found = current_incidents(reader, outlet.settings, now and now(), open_before)
-        if outlet.settings.deadlines:  # else nobody knows here what is waited for
-            found += no_longer_awaited(streams.values(), found)
-        incidents = _latest(found)
+            incidents = _latest(current_incidents(reader, outlet.settings, now and now(), open_keys(streams.values())))
+        if not outlet.settings.deadlines:  # nobody knows here what is waited for
+            streams = {name: stream for name, stream in streams.items() if not is_overdue(stream.incident_key)}
         notices = give_notice(incidents, streams, to, links, (now or utc_now)())
         telling = teller.tell(_in_one(notices, outlet.only_channel) if outlet.only_channel else notices)
         if teller.progress == before:
@@ -250,7 +249,3 @@ class _Forever:
     def seconds_left(self) -> float:
         """An hour."""
         return 3_600.0
-
-
-def _not_at_all(_seconds: float) -> None:
-    """Wait for nothing."""

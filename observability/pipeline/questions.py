@@ -49,7 +49,7 @@ def current_incidents(
     *,
     since: datetime | None = None,
 ) -> "list[Incident]":
-    """What is wrong, what became of the incidents `told`, and what ended `since` then; as people left it."""
+    """What is wrong, what became of the subjects `told`, and what ended `since` then; as people left it."""
     from observability.alerts import queries
     from observability.alerts.actions import attend
     from observability.alerts.incidents import find_incidents, worst_first
@@ -66,16 +66,16 @@ def current_incidents(
 def _overdue(
     reader: Reader, settings: Settings, now: datetime | None, told: Collection[str], since: datetime | None
 ) -> "list[Incident]":
-    """The steps that did not run in time, among them those that were wanted though they are over."""
+    """The steps that did not run in time; what is over only of the keys `told` or since then."""
     from observability.alerts import queries
     from observability.alerts.incidents import State
     from observability.alerts.overdue import LOOK_BACK, find_overdue
 
     at = now or datetime.now(UTC)
     rows = ask(reader, queries.ATTEMPTS, now, {"since": at - LOOK_BACK})
-    found = find_overdue(settings.deadlines, rows, at, told=told, environment=settings.environment)
+    found = find_overdue(settings.deadlines, rows, at, environment=settings.environment)
     return [
-        one for one in found if one.state is State.OPEN or one.id in told or (one.closed_at or at) >= (since or _NEVER)
+        one for one in found if one.state is State.OPEN or one.key in told or (one.closed_at or at) >= (since or _NEVER)
     ]
 
 

@@ -24,7 +24,6 @@ pytest.importorskip("airflow", reason="needs the environment of requirements/air
 TESTS = Path(__file__).parents[1]
 
 
-
 @pytest.fixture(scope="session", autouse=True)
 def airflow() -> Iterator[None]:
     from airflow.utils.db import initdb

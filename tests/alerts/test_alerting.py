@@ -69,7 +69,7 @@ def test_a_failure_is_told_once_and_closed_when_it_is_well(told: Shop, slack: Fa
     assert parent.text == "✅ well again: model stg_a failed in shop / default"
     assert [reply.thread_ts for reply in replies] == [parent.ts] * 2
     assert [reply.text.partition(" (")[0] for reply in replies] == [
-        "🛠️ Fixed. 3 not rebuilt yet: fct_c, int_b, unique_a.",
+        "🛠️ Fixed. 2 not rebuilt yet: fct_c, int_b; 1 test not run since.",
         "✅ Well again after 10 min.",
     ]
     assert tell(told) == Telling()
@@ -89,6 +89,29 @@ def test_what_a_backfill_saw_or_a_retry_may_mend_is_not_told(told: Shop, slack: 
     assert tell(told, after=timedelta(minutes=61)).done == 1
     (message,) = slack.messages("alerts")
     assert "model fct_c failed" in message.text
+
+
+@pytest.mark.parametrize("late", ["passes", "fails"])
+def test_a_retry_that_comes_after_its_absence_was_told_ends_what_was_told(
+    told: Shop, slack: FakeSlack, late: str
+) -> None:
+    told.step("run", *passed(A, B, C), dag_run="r0")
+    told.step("run", result(A, "error", message=BINDER), dag_run="r", exit_code=1, will_retry=True, try_number=1)
+    assert tell(told, after=timedelta(minutes=61)).done == 1
+    told.minutes += 90
+    results = passed(A, B, C) if late == "passes" else [result(A, "error", message=BINDER)]
+    told.step("run", *results, dag_run="r", try_number=2, exit_code=int(late == "fails"))
+    tell(told)
+    told.step("run", *passed(A, B, C), dag_run="r2")
+    tell(told)
+    assert tell(told).done == 0
+    if late == "passes":
+        assert texts(slack) == [
+            "⚪ cleared: model stg_a failed in shop / default",
+            "⚪ It does not count any more: a repeat of its step took its place, or it is past retention.",
+        ]
+    else:
+        assert texts(slack) == ["✅ well again: model stg_a failed in shop / default", "✅ Well again after 5 min."]
 
 
 def test_without_a_token_or_a_channel_it_says_which(tmp_path: Path) -> None:
@@ -138,6 +161,13 @@ def test_what_a_channel_does_not_take_goes_to_the_fallback_and_ends_there(told: 
             "✅ Well again after 5 min.",
         ]
     assert current_status(told.settings).untold == ()
+
+
+def test_without_a_fallback_it_goes_to_the_default_channel(told: Shop, slack: FakeSlack) -> None:
+    configured(told, slack, rules=[{"channel": "#nowhere"}])
+    fail(told)
+    assert tell(told).done == 1
+    assert texts(slack) == [FAILED]
 
 
 def test_what_was_given_up_is_told_when_somebody_asks_for_it(told: Shop, slack: FakeSlack) -> None:

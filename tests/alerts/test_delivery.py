@@ -1,6 +1,5 @@
 """Telling Slack: a life of incidents under faults, each change told once, in order, in the right thread."""
 
-import random
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -186,18 +185,18 @@ def test_worse_is_told_to_the_channel(office: Office) -> None:
     (reply,) = [message for message in office.messages if message.ts != parent.ts]
     assert (reply.thread_ts, reply.broadcast) == (parent.ts, True)
     assert reply.text.startswith("🔺 Worse: 300 rows broke a")
-    office.tell(incident())
+    office.tell(incident(seen_at=MORNING + timedelta(hours=1)))
     assert office.messages[-1].text.startswith("🔺 Now model a failed in shop / prod: no such column")
 
 
 def test_many_at_once_are_a_summary_with_a_thread(office: Office) -> None:
     office.tell(incident("z"))
-    told = [incident(f"m{number}") for number in range(150)]
+    told = [incident(f"m{number}") for number in range(30)]
     office.tell(incident("z"), *told)
     _, summary = office.parents
-    assert summary.text == "150 things are wrong"
-    assert "and 140 more, each of them in this thread" in str(summary.blocks)
-    assert len(office.replies(summary)) == 150
+    assert summary.text == "30 things are wrong"
+    assert "and 20 more, each of them in this thread" in str(summary.blocks)
+    assert len(office.replies(summary)) == 30
     office.tell(incident("m7", State.RECOVERED))
     assert len(office.parents) == 2
     assert office.messages[-1].thread_ts == summary.ts
@@ -258,37 +257,3 @@ def test_without_the_history_a_post_may_be_a_repeat_and_says_so(office: Office) 
     first, second = office.parents[1:]
     assert "may be a repeat" not in first.text
     assert second.text.endswith("(may be a repeat)")
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_under_faults_each_change_is_told_once_in_order_and_in_its_thread(office: Office, seed: int) -> None:
-    chance = random.Random(seed)
-    kinds = [fault for fault in Fault if fault not in {Fault.HISTORY_DENIED, Fault.TIMEOUT_BEFORE, Fault.TIMEOUT_AFTER}]
-    office.slack.chaos(chance, 0.24, kinds, delay=3600, retry_after=1)
-    names = ["a", "b", "c"]
-    states = dict.fromkeys(names, (1, State.RECOVERED))
-    expected: dict[str, list[str]] = {name: [] for name in names}
-    for _ in range(40):
-        name = chance.choice(names)
-        number, state = states[name]
-        if state is State.RECOVERED:
-            number, state = number + 1, State.OPEN
-            expected[name].append("opened")
-        else:
-            state = State.RECOVERED
-            expected[name].append("✅ Well again")
-        states[name] = (number, state)
-        now = [incident(one, states[one][1], number=states[one][0]) for one in names if expected[one]]
-        for _ in range(30):  # a teller whose steps failed is followed by another
-            if not office.tell(*now, after=timedelta(hours=9)).left:
-                break
-        office.slack.release_late_effects()
-    office.slack.heal()
-    office.tell(*now)
-    for name in names:
-        parents = [message for message in office.parents if f"model {name} failed" in message.text]
-        told = []
-        for parent in parents:
-            told.append("opened")
-            told += ["opened" if text.startswith("🔁") else text[:12] for text in office.replies(parent)]
-        assert told == expected[name]

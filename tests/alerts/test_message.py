@@ -1,125 +1,102 @@
-"""Every kind of message, whole: `golden/message_*.txt`. UPDATE_GOLDEN=1 writes them anew."""
+"""What is told in each situation, whole: `golden/slack/*.txt`. UPDATE_GOLDEN=1 writes them anew."""
 
-from collections.abc import Callable
-from datetime import timedelta
+import re
+from contextlib import ExitStack
 from pathlib import Path
+from shutil import copyfile
+from typing import Any
 
 import pytest
-from factories import freshness, manifest, node, result
+from desk import Desk, transcript
+from factories import manifest, node, result
+from fake_slack import FakeSlack
 from golden import check
-from shop import (
-    MORNING,
-    ORDERS,
-    TEST_A,
-    TEST_A2,
-    TEST_C,
-    A,
-    B,
-    C,
-    Shop,
-    began,
-    failed_run,
-    finished,
-    gave_up,
-    passed,
-    shop,
+from judges import by_our_rules_for_incidents, entities, problems
+from shop import A
+from situations import IN_SLACK, SITUATIONS
+
+from observability.alerts.outbox import Operation
+from observability.alerts.printing import Printed
+from observability.pipeline import rehearse
+
+MANY = 150
+OURS = re.compile(
+    r"!subteam\^S0[A-Z]+|@U0[A-Z]+|https://(airflow|console\.cloud\.google\.com|docs|looker|run\.book)/[^|]*\|[^|]*"
 )
-
-from observability.alerts.message import Message
-from observability.config import load_settings
-from observability.pipeline import current_messages
+"""What the settings of these situations mention, and where their links lead."""
 
 
-def model_error(told: Shop) -> None:
-    told.step("run", *passed(A, B, C), dag_run="scheduled__1", exit_code=0)
-    failed_run(told, dag_run="scheduled__2")
-    tests = (result(TEST_A, "error"), result(TEST_A2, "error"), result(TEST_C, "error"))
-    told.step("test", *tests, dag_run="scheduled__2", exit_code=1, log_url="https://airflow/log")
+@pytest.fixture
+def folder(tmp_path: Path, empty_duckdb_file: Path) -> Path:
+    copyfile(empty_duckdb_file, tmp_path / "audit.duckdb")
+    return tmp_path
 
 
-def failing_tests(told: Shop) -> None:
-    told.step("test", *passed(TEST_A, TEST_A2, TEST_C), exit_code=0)
-    for rows in (900, 1204):
-        failing = result(TEST_A, "fail", failures=1), result(TEST_A2, "fail", failures=rows)
-        told.step("test", *failing, result(TEST_C, "pass"), exit_code=1)
+@pytest.mark.parametrize("name", SITUATIONS)
+def test_what_is_told_says_what_broke_who_is_hurt_why_where_and_what_next(name: str, folder: Path) -> None:
+    with ExitStack() as stack:
+        desk = Desk(folder, stack.enter_context(FakeSlack("alerts")) if name in IN_SLACK else None)
+        SITUATIONS[name](desk)
+    judged(desk.all_told, is_digest=name.startswith("digest"))
+    check(f"slack/{name}.txt", transcript(desk.looks))
 
 
-def warning_test(told: Shop) -> None:
-    told.step("test", result(TEST_C, "warn", failures=3), exit_code=0)
+def test_every_golden_file_is_of_a_situation() -> None:
+    files = {path.stem for path in (Path(__file__).parents[1] / "golden" / "slack").iterdir()}
+    assert files == {*SITUATIONS, "run_overdue", "storm"}
 
 
-def broken_test(told: Shop) -> None:
-    message = 'Database Error in test unique_a (models/models.yml)\n  Catalog Error: Table "stg_a" does not exist!\n'
-    told.step("test", result(TEST_A, "error", message=message), exit_code=1, graph=shop(critical=True))
+def judged(told: list[Printed], *, is_digest: bool = False) -> list[Printed]:
+    assert [problem for one in told for problem in problems(one.payload)] == []
+    assert [one for message in told for one in entities(message.payload) if not OURS.fullmatch(one)] == []
+    of_incidents = [one.payload for one in told if not is_digest and "things are wrong" not in one.payload.text]
+    assert [problem for payload in of_incidents for problem in by_our_rules_for_incidents(payload)] == []
+    return told
 
 
-def source_stale(told: Shop) -> None:
-    told.step("source freshness", freshness(ORDERS, "error", max_loaded_at_time_ago_in_s=187_200.0), exit_code=1)
+def storm(desk: Desk, command: str, *results: dict[str, Any], graph: dict[str, Any]) -> list[Printed]:
+    """What would be told after a run of which almost everything failed."""
+    desk.told.step(command, *results, graph=graph, exit_code=1)
+    desk.settle(channel="alerts")
+    return judged(rehearse(desk.told.settings, desk.now))
 
 
-def source_empty(told: Shop) -> None:
-    never = freshness(ORDERS, "error", max_loaded_at="0001-01-01T00:00:00+00:00", max_loaded_at_time_ago_in_s=6.3e10)
-    told.step("source freshness", never, exit_code=1)
+def test_of_150_failures_in_one_run_each_is_told_in_the_thread_of_a_summary(folder: Path) -> None:
+    desk = Desk(folder)
+    names = [f"m{number:03}" for number in range(MANY)]
+    nodes = [f"model.shop.{name}" for name in names]
+    failing = [result(one, "error", message=f"Database Error in model x\n  no table for {one}") for one in nodes]
+    summary, *thread = told = storm(desk, "run", *failing, graph=manifest(*map(node, nodes)))
+    *shown, last = summary.payload.blocks[1]["text"]["text"].split("\n")
+    assert summary.payload.text == "150 things are wrong"
+    assert (len(shown), last) == (10, "… and 140 more, each of them in this thread")
+    assert [one.payload.text for one in thread] == [f"🟠 error: model {name} failed in shop / prod" for name in names]
+    assert {(one.operation, one.thread_ts) for one in thread} == {(Operation.REPLY, summary.ts)}
+    for name, one in zip(names, thread, strict=True):
+        assert f"no table for model.shop.{name}\n" in one.payload.blocks[1]["text"]["text"]
+    check("slack/storm.txt", transcript([(desk.now(), told[:3])]))
 
 
-def source_not_checked(told: Shop) -> None:
-    told.step("source freshness", exit_code=1)
+def test_of_150_tests_that_fail_on_a_model_one_message_tells(folder: Path) -> None:
+    tests = [f"test.shop.t{number:03}.x" for number in range(MANY)]
+    graph = manifest(node(A), *(node(one, [A], attached_node=A) for one in tests))
+    failing = [result(one, "fail", failures=number + 1) for number, one in enumerate(tests)]
+    (message,) = storm(Desk(folder), "test", *failing, graph=graph)
+    assert message.payload.text == "🟠 error: 150 tests fail on stg_a in shop / prod"
+    first = "; ".join(f"{150 - number} rows broke t{149 - number:03}" for number in range(5))
+    assert message.payload.blocks[1]["text"]["text"].startswith(f"*Why*  {first} and 145 more\n")
 
 
-def interrupted(told: Shop) -> None:
-    told.step("run", nothing=True, dag_run="scheduled__1", exit_code=-15, log=[began(A), finished(A), began(B)])
-
-
-def not_run(told: Shop) -> None:
-    for _ in range(2):
-        told.step("build", nothing=True, exit_code=2, log=[gave_up("Env var required but not provided: 'WAREHOUSE'")])
-
-
-def failed_outside(told: Shop) -> None:
-    told.step("run", *passed(A, B, C), exit_code=2)
-
-
-def many(told: Shop) -> None:
-    models = [f"model.shop.m{i:02}" for i in range(12)]
-    tests = [f"test.shop.t{i:02}.x" for i in range(8)]
-    boards = [f"exposure.shop.e{i}" for i in range(7)]
+def test_of_150_models_that_are_skipped_one_message_tells(folder: Path) -> None:
+    models = [f"model.shop.m{number:03}" for number in range(MANY)]
+    boards = [f"exposure.shop.e{number:03}" for number in range(MANY)]
     graph = manifest(
-        node(A),
-        *(node(one, [A]) for one in models),
-        *(node(one, [models[0]], attached_node=models[0]) for one in tests),
-        *(node(one, [models[0]], label=one[-2:].upper(), type="dashboard") for one in boards),
+        node(A), *(node(one, [A]) for one in models), *(node(one, [A], type="dashboard", label=None) for one in boards)
     )
     skipped = [result(one, "skipped") for one in models]
-    told.step("run", result(A, "error", message="x" * 500), *skipped, graph=graph, dag_run="1", exit_code=1)
-    told.step("test", *(result(one, "error") for one in tests), graph=graph, dag_run="1", exit_code=1)
-
-
-STORIES: tuple[Callable[[Shop], None], ...] = (
-    model_error,
-    failing_tests,
-    warning_test,
-    broken_test,
-    source_stale,
-    source_empty,
-    source_not_checked,
-    interrupted,
-    not_run,
-    failed_outside,
-    many,
-)
-
-
-def as_text(message: Message) -> str:
-    lines = [f"[{message.severity}] [{message.kind}] {message.subject}", message.headline]
-    return "\n".join([*lines, *(f"{label}: {text}" for label, text in message.lines)]) + "\n"
-
-
-@pytest.mark.parametrize("story", STORIES, ids=[story.__name__ for story in STORIES])
-def test_a_message_says_what_broke_who_is_hurt_why_where_and_what_next(
-    story: Callable[[Shop], None], tmp_path: Path
-) -> None:
-    told = Shop(tmp_path, load_settings(store=f"duckdb:///{tmp_path}/audit.duckdb"))
-    story(told)
-    messages = current_messages(told.settings, MORNING + timedelta(hours=2))
-    assert [len(message.lines) < 12 for message in messages] == [True]
-    check(f"message_{story.__name__}.txt", "\n".join(as_text(message) for message in messages))
+    (message,) = storm(Desk(folder), "run", result(A, "error", message="no"), *skipped, graph=graph)
+    lines = message.payload.blocks[1]["text"]["text"].split("\n")
+    assert lines[0] == (
+        "*Hurts*  150 exposures: e000 (stale), e001 (stale), e002 (stale), e003 (stale), e004 (stale) and 145 more"
+    )
+    assert lines[3] == "*Blocks*  150 skipped and not rebuilt: m000, m001, m002, m003, m004 and 145 more"

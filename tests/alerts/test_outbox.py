@@ -39,7 +39,7 @@ def told(one: Incident, **given: Any) -> Stream:
 
 def step(stream: Stream, given: Notice, *, shown: str = "as it was", **more: Any) -> tuple[str, str, bool] | None:
     found = next_step(stream, given, shown, NOW, **more)
-    return found and (found.operation.value, found.transition, found.broadcast)
+    return (found.operation.value, found.transition, found.broadcast) if found else None
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,9 @@ def step(stream: Stream, given: Notice, *, shown: str = "as it was", **more: Any
         (incident(), incident(state=State.EXPIRED), ("reply", "expired", False)),
         (incident(), incident(state=State.RESOLVED), ("reply", "resolved", False)),
         (incident(state=State.FIXED), incident(), ("reply", "reopened", True)),
-        (incident(), incident(rows=3), ("reply", "turned", True)),
+        (incident(), incident(rows=3, seen_at=NOW), ("reply", "turned", True)),
+        (incident(), incident(rows=3), ("update", "turned", False)),  # the model is mended, the test was seen before
+        (incident(severity=Severity.WARNING), incident(), ("reply", "worse", True)),
         (incident(), incident(severity=Severity.CRITICAL), ("reply", "critical", True)),
         (incident(severity=Severity.CRITICAL), incident(), None),
         (incident(rows=100), incident(rows=199), None),
@@ -72,6 +74,15 @@ def test_a_message_is_brought_up_to_date_before_its_thread_is_told() -> None:
     stream = told(incident())
     assert step(stream, notice(incident(state=State.FIXED)), shown="now") == ("update", "changed", False)
     assert step(stream, notice(incident()), shown="now") == ("update", "changed", False)
+
+
+def test_an_edit_tells_that_it_was_seen_again_unless_there_is_more_to_tell() -> None:
+    seen = next_step(told(incident()), notice(incident(seen_at=NOW)), "now", NOW)
+    assert seen is not None
+    assert seen.told == replace(Told.of(notice(incident()), None), seen_at=NOW)
+    turned = next_step(told(incident()), notice(incident(rows=3, seen_at=NOW)), "now", NOW)
+    assert turned is not None
+    assert (turned.transition, turned.told) == ("changed", None)
 
 
 def test_a_mention_that_was_held_back_comes_when_it_may() -> None:

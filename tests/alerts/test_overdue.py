@@ -17,7 +17,7 @@ from observability.alerts import queries
 from observability.alerts.actions import Action
 from observability.alerts.incidents import Incident, Kind, Severity, State
 from observability.alerts.message import build_message, tell_change
-from observability.alerts.overdue import find_overdue, no_longer_awaited
+from observability.alerts.overdue import find_overdue
 from observability.audit.prepared import COMMIT, WRITTEN, PreparedLoad
 from observability.config import Deadline, Settings, SlackSettings
 from observability.pipeline import (
@@ -236,13 +236,15 @@ def test_an_incident_keeps_its_id_while_it_lasts_and_after() -> None:
     assert other.id != found[0][0].id
 
 
-def test_what_ended_in_time_and_was_stored_late_is_over_where_it_was_told() -> None:
-    (told,) = find_overdue([deadline()], FIRST, at("2 08:00"))
-    rows = [*FIRST, ran("2 07:00", "2 07:29")]
-    assert find_overdue([deadline()], rows, at("2 09:00")) == []
-    (known,) = find_overdue([deadline()], rows, at("2 09:00"), told={told.id})
-    assert (known.id, known.state, known.closed_at) == (told.id, State.RECOVERED, told.since)
-    assert tell_change(known, "recovered") == "It ran in time, and was stored late."
+def test_what_ended_in_time_and_was_stored_late_is_over_where_it_was_told(told: Shop, slack: FakeSlack) -> None:
+    run(told, at("2 05:00"))
+    tick(told.settings, lambda: at("3 07:00"))
+    run(told, at("3 05:00"))
+    tick(told.settings, lambda: at("3 07:10"))
+    assert texts(slack) == [
+        "⚪ cleared: dbt run is overdue in shop / default",
+        "⚪ It ran in time and was stored late, or no deadline waits for it any more.",
+    ]
 
 
 def test_the_environment_of_the_settings_is_where_a_step_that_was_never_seen_is_waited_for() -> None:
@@ -261,13 +263,12 @@ def test_what_is_told_of_it() -> None:
     (incident,) = find_overdue([deadline(owner="Data", runbook="ask Ops")], rows, at("3 08:00"))
     message = build_message(incident, now=at("3 08:00"))
     assert (message.headline, message.lines) == (
-        "run is overdue in shop / prod",
+        "task daily.run is overdue in shop / prod",
         (
             ("Why", "due by 07:30 UTC; its last run ended 2026-03-01 06:00 UTC: success"),
             ("Since", "2026-03-02 07:30 UTC (1 d 30 min ago), seen 2 times, last well 2026-03-01 05:00, dbt run"),
-            ("Owner", "Data"),
-            ("Runbook", "ask Ops"),
-            ("Next", "see why run did not run"),
+            ("Owner", "Data; runbook: ask Ops"),
+            ("Next", "see why task daily.run did not run"),
         ),
     )
     (on_its_way,) = find_overdue([deadline()], rows, at("2 08:00"))
@@ -359,14 +360,15 @@ def test_what_is_overdue_is_told_once_and_over_when_it_comes(told: Shop, slack: 
     assert texts(slack) == ["✅ well again: dbt run is overdue in shop / default", "✅ It ran, 1 h 30 min late."]
     tick(told.settings, lambda: at("5 08:00"))
     last = "due by 07:30 Europe/Berlin; its last run ended 2026-03-03 08:00 UTC: success"
-    assert texts(slack)[0] == "🟠 error: dbt run is overdue in shop / default"
-    assert texts(slack)[2:] == [f"🔁 Overdue again: {last}"], "within a day, in the same thread"
+    assert texts(slack)[2:] == ["🟠 error: dbt run is overdue in shop / default"], "a day later, anew"
+    assert last in str(slack.messages("alerts")[-1].blocks)
     (second,) = current_status(told.settings, at("5 08:00")).incidents
     assert (second.since, second.bad_runs, second.key) == (at("4 06:30"), 2, first.key)
     assert second.id != first.id
     run(told, at("5 08:10"))
     tick(told.settings, lambda: at("5 08:20"))
     assert texts(slack)[3:] == ["✅ It ran, 1 d 1 h late."]
+    assert slack.messages("alerts")[3].thread_ts == slack.messages("alerts")[2].ts
 
 
 def test_neither_a_backfill_nor_a_run_that_builds_nothing_is_the_run_that_is_due(told: Shop, slack: FakeSlack) -> None:
@@ -385,7 +387,7 @@ def test_people_can_answer_it_and_the_digest_has_it(told: Shop, slack: FakeSlack
     alert(told.settings, lambda: now)
     assert texts(slack)[1:] == ["☑️ Resolved by ann: a holiday."]
     payload, _ = send_digest(told.settings, lambda: at("4 06:40"), dry_run=True)
-    assert payload.text == "📋 0 exposures at risk, 1 open", "the next deadline was missed too"
+    assert payload.text == "📋 1 open", "the next deadline was missed too"
     assert query_view(told.settings, "incidents", now).table.num_rows == 0, "settings are no facts"
 
 
@@ -398,8 +400,8 @@ def test_what_no_deadline_waits_for_any_more_is_told_as_that(told: Shop, slack: 
     for _ in range(2):
         tick(other, lambda: at("3 08:10"))
     assert texts(slack) == [
-        "⚪ withdrawn: dbt run is overdue in shop / default",
-        "⚪ It is waited for no more: no deadline asks for it, or it was not seen for 90 days.",
+        "⚪ cleared: dbt run is overdue in shop / default",
+        "⚪ It ran in time and was stored late, or no deadline waits for it any more.",
     ]
 
 
@@ -433,4 +435,3 @@ def test_a_tick_before_anything_was_stored_tells_nothing(told: Shop, slack: Fake
     done = tick(told.settings, lambda: at("3 08:00"))
     assert (done.is_well, done.replay.stored, done.telling.done) == (True, 0, 0)
     assert slack.requests == []
-    assert no_longer_awaited([], []) == []

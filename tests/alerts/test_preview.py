@@ -10,7 +10,7 @@ import pytest
 from golden import check
 from hypothesis import given
 from hypothesis import strategies as st
-from test_block_kit import HOSTILE
+from test_block_kit import HOSTILE, notice
 from test_delivery import incident
 
 from observability.alerts.incidents import State
@@ -193,7 +193,7 @@ def test_a_page_without_messages_says_so() -> None:
 
 @pytest.mark.parametrize("state", State)
 def test_an_incident_is_shown_with_all_that_was_hostile_in_it(state: State) -> None:
-    payload = render_incident(incident(state=state, owner=HOSTILE, name="<b>x"))
+    payload = render_incident(notice(incident(state=state, owner=HOSTILE, name="<b>x")))
     read = Reader(body(Shown(payload.text, payload.blocks)))
     assert {"a", "script"} & {tag for tag, _ in read.tags} == set()
     assert "mention" not in {attributes.get("class") for _, attributes in read.tags}

@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Iterator
+from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
 from shutil import copyfile
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from story import Engine, Story
 
     from observability.stores.bigquery import BigQueryStore
+
+
+collect_ignore = [] if find_spec("airflow") else ["airflow"]
+"""Airflow is in an environment of its own."""
 
 
 def pytest_configure() -> None:

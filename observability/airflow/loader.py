@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,7 +77,7 @@ class _ObserveOperator(BaseOperator):
         assert isinstance(named, BigQueryStore)  # noqa: S101 - by its URL
         hook = BigQueryHook(gcp_conn_id=self.gcp_conn_id, location=named.location)
         client = hook.get_client(project_id=hook.project_id or named.project, location=named.location)
-        return named.over(client)
+        return replace(named, client=client)
 
     def _tell(self, tell: "Callable[[], object]", problems: list[str]) -> None:
         """Tell what is new; that nobody is configured to be told is no fault."""

@@ -4,6 +4,8 @@ import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from observability.artifacts.layouts import quoted
+
 if TYPE_CHECKING:
     from observability.artifacts.step import Step
 
@@ -30,12 +32,6 @@ def attempt_folder(root: str, ti: Any) -> str:
 def _plain(moment: datetime | None) -> datetime | None:
     """A moment of pendulum's as Python's own."""
     return datetime.fromtimestamp(moment.timestamp(), UTC) if moment else None
-
-
-def quoted(name: str) -> str:
-    """A name as a folder's: only what would lead elsewhere is encoded, so that it can still be read."""
-    encoded = name.replace("%", "%25").replace("/", "%2F")
-    return encoded.replace(".", "%2E") if set(encoded) <= {"."} else encoded
 
 
 def step_of(context: Any, environment: str | None) -> "Step":

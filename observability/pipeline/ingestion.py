@@ -62,7 +62,7 @@ class IngestReport:
     errors: tuple[ObserveError, ...]
 
 
-def ingest(
+def ingest(  # noqa: PLR0913 - each of them says something else
     targets: Sequence[Target],
     settings: Settings,
     *,

@@ -81,7 +81,8 @@ def run_step(
     """Run dbt with `folder` as its target path, and return when it has ended, however it ended.
 
     `folder` is this attempt's alone: new, or empty. `step` is what the caller knows; command, times, token, exit code
-    and the commit (if not given) are filled in. `environment` is dbt's, else our own; `grace_seconds` passes between asking dbt to stop and killing it.
+    and the commit (if not given) are filled in. `environment` is dbt's, else our own; `grace_seconds` passes between
+    asking dbt to stop and killing it.
     Raises CommandError for a used folder or an empty command, NotStartedError if the command cannot be started.
     """
     if not command:

@@ -73,7 +73,8 @@ class Stage:
 
     def rows(self, sql: str) -> list[dict[str, Any]]:
         """What the store answers."""
-        return open_store(load_settings(store=self.store)).query(sql).to_pylist()
+        found: list[dict[str, Any]] = open_store(load_settings(store=self.store)).query(sql).to_pylist()
+        return found
 
 
 def run_dag(dag: Any) -> Run:

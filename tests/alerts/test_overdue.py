@@ -15,7 +15,7 @@ from story import Story
 
 from observability.alerts import queries
 from observability.alerts.actions import Action
-from observability.alerts.incidents import Incident, Kind, Severity, State
+from observability.alerts.incidents import Incident, Kind, Severity
 from observability.alerts.message import build_message, tell_change
 from observability.alerts.overdue import find_overdue
 from observability.audit.prepared import COMMIT, WRITTEN, PreparedLoad

@@ -163,8 +163,7 @@ class Teller:
         for channel, notices in opened.items():
             if len(notices) <= (_MANY if channel in spoken_in else 1):
                 continue
-            names = digest("", [{"id": notice.incident.id} for notice in notices])
-            stream = self._streams.setdefault(name := f"{channel}/summary/{names}", Stream(name))
+            stream = self._summary(channel, [notice.incident.id for notice in notices])
             if stream.message_ts is None and not stream.pending and not self._is_ending():
                 self._take(
                     stream,
@@ -175,6 +174,15 @@ class Teller:
             if stream.message_ts:
                 threads |= dict.fromkeys((notice.stream for notice in notices), stream.message_ts)
         return threads
+
+    def _summary(self, channel: str, incidents: Sequence[str]) -> Stream:
+        """The stream of a summary of these incidents: of one that failed and tells of some of them, where there is."""
+        for stream in self._streams.values():
+            is_summary = stream.name.startswith(f"{channel}/summary/")
+            if is_summary and stream.failed and {*incidents} & {*(stream.failed["shown"] or "").split()}:
+                return stream
+        name = f"{channel}/summary/{digest('', [{'id': one} for one in incidents])}"
+        return self._streams.setdefault(name, Stream(name))
 
     def _summarized(self) -> dict[tuple[str, str], str]:
         """The messages of late summaries, by the channel and the ids of the incidents that they tell of."""

@@ -185,7 +185,7 @@ def _tell(outlet: _Outlet, now: Clock | None, looks: int = _MOST_LOOKS) -> "Tell
         with outlet.store.reading() as reader:
             streams = teller.streams(reader)
             incidents = _latest(current_incidents(reader, now and now(), open_keys(streams.values())))
-        notices = give_notice(incidents, streams, to, links, (now or utc_now)())
+        notices = give_notice(incidents, streams, to, links, (now or utc_now)(), teller.closed)
         telling = teller.tell(_in_one(notices, outlet.only_channel) if outlet.only_channel else notices)
         if teller.progress == before:
             break

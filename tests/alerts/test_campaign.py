@@ -80,7 +80,9 @@ def test_wherever_a_teller_dies_the_next_one_brings_it_to_its_end(
         clock.set(BEGIN.timestamp())
         with FakeSlack(CHANNEL, now=clock.seconds) as slack:
 
-            def order(told: list[Incident], slack: FakeSlack = slack, mine: Path = mine, clock: SharedClock = clock) -> Order:
+            def order(
+                told: list[Incident], slack: FakeSlack = slack, mine: Path = mine, clock: SharedClock = clock
+            ) -> Order:
                 channel = slack.channels[CHANNEL].id
                 notices = [Notice(one, channel, build_message(one)) for one in told]
                 return Order(f"duckdb:///{mine}", slack.url, slack.token, clock.path, notices)

@@ -80,8 +80,8 @@ class Teller:
     """Whether it is found out what became of steps whose outcome is not known."""
     _streams: dict[str, Stream] = field(default_factory=dict)
     _sent_at: dict[str, float] = field(default_factory=dict)
-    _closed: dict[str, str] = field(default_factory=dict)
-    """Channels that take nothing, and why."""
+    closed: dict[str, str] = field(default_factory=dict)
+    """Channels that were found to take nothing, and Slack's error for it."""
     _notes: list[str] = field(default_factory=list)
     done: int = 0
     """Steps that were done so far."""
@@ -96,7 +96,7 @@ class Teller:
     @property
     def progress(self) -> tuple[int, int]:
         """Grows when something was done, or found to be impossible."""
-        return self.done, len(self._closed)
+        return self.done, len(self.closed)
 
     def revive(self, stream: Stream) -> None:
         """Take up again what was given up in a stream."""
@@ -119,7 +119,7 @@ class Teller:
             for stream, notice, step in due:
                 if self._is_ending():
                     break
-                if notice.channel in self._closed:
+                if notice.channel in self.closed:
                     continue
                 in_thread = threads.get(notice.stream) if step.transition == "opened" else None
                 if in_thread and not self.slack.edits:
@@ -128,8 +128,11 @@ class Teller:
                     self._take(stream, step, _payload(notice, step, in_thread), notice, in_thread)["state"] == "failed"
                 ):
                     tried.add(stream.name)
-            tried |= {notice.stream for notice in notices if notice.channel in self._closed}
-        problems = (*(f"{channel}: {why}" for channel, why in self._closed.items()), *self._notes)
+            tried |= {notice.stream for notice in notices if notice.channel in self.closed}
+        problems = (
+            *(f"{channel}: {error}; {CHANNEL_FAULTS[error]}" for channel, error in self.closed.items()),
+            *self._notes,
+        )
         unclear = sum(1 for stream in self._streams.values() if stream.pending)
         return Telling(self.done, self._failed, self._dead, sum(1 for _ in self._due(notices)) + unclear, problems)
 
@@ -163,8 +166,7 @@ class Teller:
         for channel, notices in opened.items():
             if len(notices) <= (_MANY if channel in spoken_in else 1):
                 continue
-            names = digest("", [{"id": notice.incident.id} for notice in notices])
-            stream = self._streams.setdefault(name := f"{channel}/summary/{names}", Stream(name))
+            stream = self._summary(channel, [notice.incident.id for notice in notices])
             if stream.message_ts is None and not stream.pending and not self._is_ending():
                 self._take(
                     stream,
@@ -175,6 +177,15 @@ class Teller:
             if stream.message_ts:
                 threads |= dict.fromkeys((notice.stream for notice in notices), stream.message_ts)
         return threads
+
+    def _summary(self, channel: str, incidents: Sequence[str]) -> Stream:
+        """The stream of a summary of these incidents: of one that failed and tells of some of them, where there is."""
+        for stream in self._streams.values():
+            is_summary = stream.name.startswith(f"{channel}/summary/")
+            if is_summary and stream.failed and {*incidents} & {*(stream.failed["shown"] or "").split()}:
+                return stream
+        name = f"{channel}/summary/{digest('', [{'id': one} for one in incidents])}"
+        return self._streams.setdefault(name, Stream(name))
 
     def _summarized(self) -> dict[tuple[str, str], str]:
         """The messages of late summaries, by the channel and the ids of the incidents that they tell of."""
@@ -287,7 +298,7 @@ class Teller:
         gives_up = error in GONE or (row["attempts"] >= most and not isinstance(fault, Busy))
         state = "dead" if gives_up else "failed"
         if error in CHANNEL_FAULTS:
-            self._closed[stream.name.partition("/")[0]] = f"{fault}; {CHANNEL_FAULTS[error]}"
+            self.closed[stream.name.partition("/")[0]] = error
         if state == "dead":
             self._dead += 1
         else:

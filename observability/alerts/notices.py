@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from observability.alerts.incidents import Incident, State
@@ -46,14 +47,24 @@ class Notice:
 
 
 def give_notice(
-    incidents: Iterable[Incident], streams: Mapping[str, "Stream"], slack: SlackSettings, links: Links, now: datetime
+    incidents: Iterable[Incident],
+    streams: Mapping[str, "Stream"],
+    slack: SlackSettings,
+    links: Links,
+    now: datetime,
+    closed: Mapping[str, str] = MappingProxyType({}),
 ) -> list[Notice]:
-    """What is to be told where, of each incident in turn."""
+    """What is to be told where, of each incident in turn; what is meant for a closed channel, in the fallback too.
+
+    `closed` are the channels that were just found to take nothing, and Slack's error for it.
+    """
     held: dict[str, list[Stream]] = {}
     for stream in streams.values():
         held.setdefault(stream.name.partition("/")[2], []).append(stream)
     found = list(incidents)
-    given = [notice for one in found for notice in _notices(one, held.get(one.key, []), slack, links.of(one), now)]
+    given = [
+        notice for one in found for notice in _notices(one, held.get(one.key, []), slack, links.of(one), now, closed)
+    ]
     known = {one.key for one in found}
     orphans = (stream for key, some in held.items() if key not in known for stream in some if _is_open(stream))
     return [*given, *map(_cleared, orphans)]
@@ -94,7 +105,12 @@ _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def _notices(
-    incident: Incident, held: list["Stream"], slack: SlackSettings, links: Iterable[tuple[str, str]], now: datetime
+    incident: Incident,
+    held: list["Stream"],
+    slack: SlackSettings,
+    links: Iterable[tuple[str, str]],
+    now: datetime,
+    closed: Mapping[str, str],
 ) -> Iterator[Notice]:
     message = build_message(incident, tuple(links))
     route = find_route(incident, slack, now)
@@ -107,12 +123,11 @@ def _notices(
         yield Notice(incident, channel, message, manner, note="it hurts an exposure of yours")
         told.add(channel)
     by_channel = {stream.name.partition("/")[0]: stream for stream in held}
-    refused = [by_channel[channel] for channel in (route.channel, *route.also) if channel in by_channel]
     fallback = slack.fallback_channel or slack.channel
-    for stream in refused:
-        if stream.refused and fallback and fallback not in told:
-            channel = stream.name.partition("/")[0]
-            note = f"meant for {channel}, where Slack takes nothing: {stream.refused}"
+    for channel in filter(None, (route.channel, *route.also)):
+        why = (channel in by_channel and by_channel[channel].refused) or closed.get(channel)
+        if why and fallback and fallback not in told:
+            note = f"meant for {channel}, where Slack takes nothing: {why}"
             yield Notice(incident, fallback, message, manner, route.mention, note)
             told.add(fallback)
     for channel, stream in by_channel.items():

@@ -196,7 +196,7 @@ def _tell(outlet: _Outlet, now: Clock | None, looks: int = _MOST_LOOKS) -> "Tell
             incidents = _latest(current_incidents(reader, outlet.settings, now and now(), open_keys(streams.values())))
         if not outlet.settings.deadlines:  # nobody knows here what is waited for
             streams = {name: stream for name, stream in streams.items() if not is_overdue(stream.incident_key)}
-        notices = give_notice(incidents, streams, to, links, (now or utc_now)())
+        notices = give_notice(incidents, streams, to, links, (now or utc_now)(), teller.closed)
         telling = teller.tell(_in_one(notices, outlet.only_channel) if outlet.only_channel else notices)
         if teller.progress == before:
             break

@@ -170,6 +170,16 @@ def test_without_a_fallback_it_goes_to_the_default_channel(told: Shop, slack: Fa
     assert texts(slack) == [FAILED]
 
 
+def test_all_that_is_meant_for_a_channel_that_takes_nothing_goes_to_the_fallback(told: Shop, slack: FakeSlack) -> None:
+    configured(told, slack, rules=[{"channel": "#nowhere"}])
+    fail(told)
+    tell(told)
+    told.step("source freshness", freshness(ORDERS, "error", max_loaded_at_time_ago_in_s=187_200.0), exit_code=1)
+    telling = tell(told)
+    assert (telling.done, telling.left) == (1, 2), "left in the channel that was meant"
+    assert texts(slack) == [FAILED, "🟠 error: source raw.orders is 2 d 4 h old in shop / default"]
+
+
 def test_what_was_given_up_is_told_when_somebody_asks_for_it(told: Shop, slack: FakeSlack) -> None:
     fail(told)
     slack.script(Fault.OK_FALSE, error="as_user_not_supported", times=5)

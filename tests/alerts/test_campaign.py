@@ -60,10 +60,11 @@ def test_without_the_history_a_repeat_of_a_message_says_that_it_may_be_one(store
     assert repeats > 0
 
 
-CHANGES = {
-    "post": (None, incident(), ["🟠"]),
-    "update": (incident(), incident(bad_runs=2), ["🟠"]),
-    "update and reply": (incident(), incident(state=State.RECOVERED), ["✅", "✅"]),
+CHANGES: dict[str, tuple[list[Incident], list[Incident], list[str]]] = {
+    "post": ([], [incident()], ["🟠"]),
+    "update": ([incident()], [incident(bad_runs=2)], ["🟠"]),
+    "update and reply": ([incident()], [incident(state=State.RECOVERED)], ["✅", "✅"]),
+    "summary and its thread": ([], [incident("a"), incident("b")], ["2", "🟠", "🟠"]),
 }
 
 
@@ -79,10 +80,12 @@ def test_wherever_a_teller_dies_the_next_one_brings_it_to_its_end(
         clock.set(BEGIN.timestamp())
         with FakeSlack(CHANNEL, now=clock.seconds) as slack:
 
-            def order(one: Incident, slack: FakeSlack = slack, mine: Path = mine, clock: SharedClock = clock) -> Order:
+            def order(
+                told: list[Incident], slack: FakeSlack = slack, mine: Path = mine, clock: SharedClock = clock
+            ) -> Order:
                 channel = slack.channels[CHANNEL].id
-                notice = Notice(one, channel, build_message(one))
-                return Order(f"duckdb:///{mine}", slack.url, slack.token, clock.path, [notice])
+                notices = [Notice(one, channel, build_message(one)) for one in told]
+                return Order(f"duckdb:///{mine}", slack.url, slack.token, clock.path, notices)
 
             if before:
                 worker.run(order(before))

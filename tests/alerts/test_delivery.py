@@ -249,11 +249,32 @@ def test_a_step_that_always_fails_is_given_up_and_keeps_no_other(office: Office)
     assert [message.text.split()[3] for message in office.messages] == ["z", "b"]
 
 
+def test_a_summary_that_failed_is_told_later_also_when_more_is_open_by_then(office: Office) -> None:
+    office.slack.script(Fault.OK_FALSE, error="msg_too_long", times=3)
+    assert office.tell(incident("a"), incident("b")).failed == 3
+    assert office.tell(incident("a"), incident("b"), incident("c")).left == 0
+    (summary,) = office.parents
+    assert summary.text == "3 things are wrong"
+    assert [text[:1] for text in office.replies(summary)] == ["🟠"] * 3
+
+
+def test_that_slack_is_away_is_no_reason_to_give_up(office: Office) -> None:
+    office.slack.script(Fault.HTTP_429, times=1000)
+    outcomes = {(one.done, one.failed, one.dead) for one in (office.tell(incident()) for _ in range(20))}
+    assert outcomes == {(0, 1, 0)}
+    office.slack.heal()
+    assert office.tell(incident()).done == 1
+
+
 def test_without_the_history_a_post_may_be_a_repeat_and_says_so(office: Office) -> None:
     office.tell(incident("z"))
     office.slack.scopes.discard("channels:history")
     office.slack.script(Fault.RESET_AFTER)
+    office.slack.script(Fault.OK_FALSE, error="msg_too_long")
+    office.tell(incident("z"), incident())
     office.tell(incident("z"), incident())
     first, second = office.parents[1:]
     assert "may be a repeat" not in first.text
     assert second.text.endswith("(may be a repeat)")
+    assert second.blocks[-1]["elements"][0]["text"] == "may be a repeat", "where there are blocks, only they are shown"
+    assert "may be a repeat" not in str(first.blocks)

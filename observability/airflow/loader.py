@@ -1,15 +1,17 @@
 """Tasks that load what dbt steps left, and tell what is new. Their own faults change nothing but their logs."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from airflow.sdk import BaseHook, BaseOperator
 from airflow.sdk.exceptions import AirflowException
 
-from observability.airflow.places import default_root, step_folder
+from observability.airflow.places import airflow_home, default_root, is_remote, step_folder
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -19,7 +21,10 @@ if TYPE_CHECKING:
 
 
 class _ObserveOperator(BaseOperator):
-    """What loaders and the tick have in common: settings, connections, and whose faults count."""
+    """What loaders and the tick have in common: settings, connections, and whose faults count.
+
+    Settings are read from dbt_observe.toml in Airflow's home, to which relative paths are relative too.
+    """
 
     template_fields: Sequence[str] = ("store", "environment", "slack_channel", "gcp_conn_id", "slack_conn_id")
     ui_color = "#dff1f0"
@@ -62,7 +67,11 @@ class _ObserveOperator(BaseOperator):
         slack: dict[str, object] = {"channel": self.slack_channel}
         if self.slack_conn_id:
             slack["token"] = BaseHook.get_connection(self.slack_conn_id).password
-        return load_settings(store=self.store, environment=self.environment, slack=slack)
+        home = airflow_home()
+        settings = load_settings(home, store=self.store, environment=self.environment, slack=slack)
+        # a worker's current directory is nobody's choice
+        store = re.sub(r"^duckdb:///(?!/)", f"duckdb:///{quote(str(home))}/", settings.store)
+        return settings.model_copy(update={"store": store, "spool_dir": home / settings.spool_dir})
 
     def _store(self, settings: "Settings") -> "Store | None":
         """The store over Airflow's connection; None where the settings' own way is taken."""
@@ -141,7 +150,7 @@ class ObserveDbtOperator(_ObserveOperator):
 
         ti, root = context["ti"], self.artifacts_root or default_root()
         folders = [step_folder(root, ti.dag_id, ti.run_id, task_id) for task_id in self.step_task_ids]
-        left = [folder for folder in folders if "://" in folder or Path(folder).is_dir()]
+        left = [folder for folder in folders if is_remote(folder) or Path(folder).is_dir()]
         if not left:
             self.log.warning("no step has left anything: looked in %s", ", ".join(folders))
             return

@@ -2,7 +2,9 @@
 
 import os
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from observability.artifacts.layouts import quoted
 
@@ -13,10 +15,14 @@ XCOM_KEY = "dbt_artifacts"
 """Under which a step tells where it leaves its files, before dbt starts."""
 
 
+def airflow_home() -> Path:
+    """AIRFLOW_HOME, or Airflow's default for it."""
+    return Path(os.environ.get("AIRFLOW_HOME") or "~/airflow").expanduser()
+
+
 def default_root() -> str:
     """DBT_OBSERVE_ARTIFACTS_DIR, else a folder in Airflow's home."""
-    home = os.environ.get("AIRFLOW_HOME") or os.path.expanduser("~/airflow")  # noqa: PTH111 - read as Airflow does
-    return os.environ.get("DBT_OBSERVE_ARTIFACTS_DIR") or f"{home}/dbt_observe/artifacts"
+    return os.environ.get("DBT_OBSERVE_ARTIFACTS_DIR") or str(airflow_home() / ".dbt_observe" / "artifacts")
 
 
 def step_folder(root: str, dag_id: str, run_id: str, task_id: str) -> str:
@@ -25,13 +31,15 @@ def step_folder(root: str, dag_id: str, run_id: str, task_id: str) -> str:
 
 
 def attempt_folder(root: str, ti: Any) -> str:
-    """Where one attempt leaves its files."""
-    return f"{step_folder(root, ti.dag_id, ti.run_id, ti.task_id)}/{ti.map_index}/{ti.try_number}"
+    """Where one attempt leaves its files; beside them where it has run before, as a repeated test of a DAG does."""
+    folder = f"{step_folder(root, ti.dag_id, ti.run_id, ti.task_id)}/{ti.map_index}/{ti.try_number}"
+    taken = not is_remote(folder) and Path(folder).is_dir() and any(Path(folder).iterdir())
+    return f"{folder}-{uuid4().hex[:8]}" if taken else folder
 
 
-def _plain(moment: datetime | None) -> datetime | None:
-    """A moment of pendulum's as Python's own."""
-    return datetime.fromtimestamp(moment.timestamp(), UTC) if moment else None
+def is_remote(location: str) -> bool:
+    """Whether it is in an object store."""
+    return "://" in location
 
 
 def step_of(context: Any, environment: str | None) -> "Step":
@@ -51,3 +59,8 @@ def step_of(context: Any, environment: str | None) -> "Step":
         logical_date=_plain(context.get("logical_date")),
         log_url=ti.log_url,
     )
+
+
+def _plain(moment: datetime | None) -> datetime | None:
+    """A moment of pendulum's as Python's own."""
+    return datetime.fromtimestamp(moment.timestamp(), UTC) if moment else None

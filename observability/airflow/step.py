@@ -2,15 +2,15 @@
 
 import os
 import shlex
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException
 
-from observability.airflow.places import XCOM_KEY, attempt_folder, default_root, step_of
+from observability.airflow.places import XCOM_KEY, attempt_folder, default_root, is_remote, step_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -32,6 +32,8 @@ class DbtStepOperator(BaseOperator):
         on another machine must see it too.
     environment: name of the deployment; else dbt's target.
     warn_only: exit code 1 is a result and no failure: for source freshness, whose errors must not hold the run up.
+    grace_seconds: between SIGINT, upon which dbt writes down what it has finished, and SIGTERM, where the task is to
+        stop; Airflow kills the task itself after five.
     """
 
     template_fields: Sequence[str] = (
@@ -57,6 +59,7 @@ class DbtStepOperator(BaseOperator):
         artifacts_root: str | None = None,
         environment: str | None = None,
         warn_only: bool = False,
+        grace_seconds: float = 4.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -68,39 +71,60 @@ class DbtStepOperator(BaseOperator):
         self.artifacts_root = artifacts_root
         self.environment = environment
         self.warn_only = warn_only
+        self.grace_seconds = grace_seconds
 
     def execute(self, context: "Context") -> str:
         """Run dbt; where its files lie. Raises AirflowException where it failed."""
         location = attempt_folder(self.artifacts_root or default_root(), context["ti"])
         # before dbt starts: a loader has to find what a killed one leaves
         context["ti"].xcom_push(key=XCOM_KEY, value=location)
-        code = self._run(location, step_of(context, self.environment))
-        if code and not (self.warn_only and code == _ENDED_WITH_FINDINGS):
+        folder = Path(attempt_folder(default_root(), context["ti"]) if is_remote(location) else location)
+        try:
+            code = self._run(folder, step_of(context, self.environment))
+        finally:
+            if is_remote(location):
+                self._upload(folder, location)
+        if code not in self._final_codes:
             raise AirflowException(f"dbt ended with exit code {code}; what it left is in {location}")
         return location
 
-    def _run(self, location: str, step: "Step") -> int:
-        if "://" not in location:
-            return self._run_in(Path(location), step)
-        from observability.artifacts.object_store import upload
+    @property
+    def _final_codes(self) -> tuple[int, ...]:
+        return (0, _ENDED_WITH_FINDINGS) if self.warn_only else (0,)
 
-        with TemporaryDirectory(prefix="dbt-observe-") as folder:
-            try:
-                return self._run_in(Path(folder) / "attempt", step)
-            finally:
-                upload(Path(folder) / "attempt", location)
-
-    def _run_in(self, folder: Path, step: "Step") -> int:
+    def _run(self, folder: Path, step: "Step") -> int:
         from observability.runner import NotStartedError, exit_status, run_step
 
+        environment = {**os.environ, **(self.env or {})}
         try:
-            attempt = run_step(self._words(), folder, step, environment={**os.environ, **(self.env or {})})
+            attempt = run_step(
+                self._words(),
+                folder,
+                step,
+                environment=environment,
+                final_codes=self._final_codes,
+                grace_seconds=self.grace_seconds,
+            )
         except NotStartedError as error:
             self.log.error("%s", error)
             attempt = error.attempt
         for warning in attempt.warnings:
             self.log.warning("%s", warning)
         return exit_status(attempt.step.exit_code or 0)
+
+    def _upload(self, folder: Path, location: str) -> None:
+        """A fault of ours is none of dbt's: its files are kept on this machine then."""
+        from observability.artifacts.object_store import upload
+
+        try:
+            done = upload(folder, location)
+        except Exception as error:  # noqa: BLE001 - the border where our own faults must not become dbt's
+            self.log.error("%s\n  kept:  %s, on this machine only", error, folder)
+            return
+        self.log.info("%d files uploaded to %s", len(done.files), done.uri)
+        for warning in done.warnings:
+            self.log.warning("%s", warning)
+        shutil.rmtree(folder, ignore_errors=True)
 
     def _words(self) -> list[str]:
         command = shlex.split(self.command) if isinstance(self.command, str) else [str(word) for word in self.command]

@@ -29,12 +29,15 @@ FILE_NAME = "dbt_observe.toml"
 _OWN_TABLE = "dbt-observe"
 
 
-def load_settings(**cli_overrides: object) -> Settings:
-    """Read the settings. An override of None is as good as absent, in nested tables too. Raises ConfigError."""
+def load_settings(start: Path | None = None, /, **cli_overrides: object) -> Settings:
+    """Read the settings. An override of None is as good as absent, in nested tables too. Raises ConfigError.
+
+    Files are looked for from `start` upwards, else from the current directory.
+    """
     overrides = _without_none(cli_overrides)
     check(overrides, lambda key: f"argument {key}")
     merged: dict[str, Any] = {}
-    files = [file.content for file in _read_files(_working_directory())]
+    files = [file.content for file in _read_files(start or _working_directory())]
     for layer in (*reversed(files), _read_environment(os.environ), overrides):
         merged = _merge(merged, layer)
     return Settings.model_validate(merged)

@@ -7,7 +7,7 @@ import copy
 import os
 import shlex
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -25,7 +25,7 @@ from observability.runner.command import (
     needed_from_before,
     read_command,
 )
-from observability.runner.process import held_signals, run_process
+from observability.runner.process import held_signals, start_process
 from observability.runner.surroundings import git_state
 
 NOT_EXECUTABLE = 126  # the shell's own numbers
@@ -76,13 +76,15 @@ def run_step(
     step: Step,
     *,
     environment: Mapping[str, str] | None = None,
+    final_codes: Collection[int] = (0,),
     grace_seconds: float = 30.0,
 ) -> Attempt:
     """Run dbt with `folder` as its target path, and return when it has ended, however it ended.
 
     `folder` is this attempt's alone: new, or empty. `step` is what the caller knows; command, times, token, exit code
-    and the commit (if not given) are filled in. `environment` is dbt's, else our own; `grace_seconds` passes between
-    asking dbt to stop and killing it.
+    and the commit (if not given) are filled in. `environment` is dbt's, else our own. After an exit code that is one of
+    `final_codes` the step is not tried again, whatever its caller knew. `grace_seconds` passes between asking dbt to
+    stop and killing it; what is raised meanwhile, by a timer of the caller's, stops dbt as a signal does.
     Raises CommandError for a used folder or an empty command, NotStartedError if the command cannot be started.
     """
     if not command:
@@ -91,9 +93,15 @@ def run_step(
     with held_signals() as signals:  # until all is written: a second Ctrl-C must not leave half a record
         run = _prepare(command, folder, step, os.environ if environment is None else environment)
         try:
-            code = run_process(run.words, run.environment, signals, grace_seconds)
+            process = start_process(run.words, run.environment, signals, grace_seconds)
         except OSError as error:
             raise _not_started(run, command, error) from error
+        try:
+            code = process.wait()
+        except BaseException:  # a time limit of our caller's: dbt must not outlive it, and what it has done is recorded
+            _finish(run, process.stop())
+            raise
+        run.step.will_retry = run.step.will_retry and code not in final_codes
         return _finish(run, code)
 
 

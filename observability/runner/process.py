@@ -61,10 +61,10 @@ def held_signals() -> Iterator[Signals | None]:
         yield signals
 
 
-def run_process(
+def start_process(
     words: Sequence[str], environment: Mapping[str, str], signals: Signals | None, grace_seconds: float
-) -> int:
-    """Run a command on our own stdin, stdout and stderr. Returns its code, negative for a signal; raises OSError."""
+) -> "Relay":
+    """Start a command on our own stdin, stdout and stderr. Raises OSError."""
     at_terminal = _in_front_of_terminal()
     alone = signals is not None and not at_terminal
     process = subprocess.Popen(
@@ -73,9 +73,7 @@ def run_process(
         close_fds=False,  # a shell's `<(…)` reaches dbt as an open file
         process_group=0 if alone else None,
     )
-    if signals is None:
-        return process.wait()
-    return _Relay(process, alone=alone, grace_seconds=grace_seconds).wait(signals)
+    return Relay(process, signals, alone=alone, grace_seconds=grace_seconds)
 
 
 def _in_front_of_terminal() -> bool:
@@ -85,37 +83,50 @@ def _in_front_of_terminal() -> bool:
         return False
 
 
-class _Relay:
+class Relay:
     """Passes signals on to a process until it ends."""
 
-    def __init__(self, process: subprocess.Popen[bytes], *, alone: bool, grace_seconds: float) -> None:
+    def __init__(
+        self, process: subprocess.Popen[bytes], signals: Signals | None, *, alone: bool, grace_seconds: float
+    ) -> None:
         self.process = process
+        self.signals = signals
         self.alone = alone
         self.grace_seconds = grace_seconds
         self.stage = 0
         self.asked_at = -math.inf
         self.due: float | None = None
         self.answers: dict[int, Callable[[], None]] = {
-            signal.SIGINT: self.interrupt,
-            signal.SIGTERM: self.terminate,
-            signal.SIGHUP: self.hang_up,
-            signal.SIGQUIT: self.quit,
-            signal.SIGTSTP: self.suspend,
+            signal.SIGINT: self._interrupt,
+            signal.SIGTERM: self._terminate,
+            signal.SIGHUP: self._hang_up,
+            signal.SIGQUIT: self._quit,
+            signal.SIGTSTP: self._suspend,
         }
 
-    def wait(self, signals: Signals) -> int:
+    def stop(self) -> int:
+        """Ask the process to end, and wait until it has. As `wait`."""
+        self._terminate()
+        return self.wait()
+
+    def wait(self) -> int:
+        """The process's code, negative for a signal."""
         while (code := self.process.poll()) is None:
             left = _LOOK_SECONDS if self.due is None else self.due - time.monotonic()
             if left <= 0:
-                self.escalate()
+                self._escalate()
+                continue
+            if self.signals is None:
+                with suppress(subprocess.TimeoutExpired):
+                    self.process.wait(timeout=None if self.due is None else left)
                 continue
             with suppress(queue.Empty):
-                signum = signals.get(timeout=min(left, _LOOK_SECONDS))
+                signum = self.signals.get(timeout=min(left, _LOOK_SECONDS))
                 if signum in self.answers:  # SIGCHLD has only to wake us
                     self.answers[signum]()
         return code
 
-    def send(self, signum: signal.Signals) -> None:
+    def _send(self, signum: signal.Signals) -> None:
         with suppress(OSError):  # it has just ended
             if self.alone:
                 os.killpg(self.process.pid, signum)
@@ -124,16 +135,16 @@ class _Relay:
                 os.kill(pid, signum)
             self.process.send_signal(signum)
 
-    def ask(self) -> None:
+    def _ask(self) -> None:
         """Interrupt dbt, and nobody else if we can tell who that is."""
         found = find_dbt(self.process.pid)
         for pid in found:
             with suppress(OSError):
                 os.kill(pid, signal.SIGINT)
         if not found:
-            self.send(signal.SIGINT)
+            self._send(signal.SIGINT)
 
-    def escalate(self, *, already_sent: bool = False) -> None:
+    def _escalate(self, *, already_sent: bool = False) -> None:
         if self.stage == len(_STAGES):
             self.due = None
             return
@@ -142,35 +153,35 @@ class _Relay:
         self.asked_at = time.monotonic()
         if signum == signal.SIGINT:
             if not already_sent:
-                self.ask()
+                self._ask()
             return
-        self.send(signum)
+        self._send(signum)
         if signum == signal.SIGTERM:
             self.due = self.asked_at + min(_KILL_SECONDS, self.grace_seconds)
 
-    def interrupt(self) -> None:
+    def _interrupt(self) -> None:
         """Ctrl-C: no deadline, whoever presses it can press again."""
         if time.monotonic() - self.asked_at >= _ONE_PRESS_SECONDS:
-            self.escalate(already_sent=self.stage == 0 and not self.alone)
+            self._escalate(already_sent=self.stage == 0 and not self.alone)
 
-    def terminate(self) -> None:
+    def _terminate(self) -> None:
         """Repeats do not hurry dbt: `timeout` and others send SIGTERM twice, to us and to our group."""
         if self.stage == 0:
-            self.escalate()
+            self._escalate()
         if self.due is None:
             self.due = time.monotonic() + self.grace_seconds
 
-    def hang_up(self) -> None:
+    def _hang_up(self) -> None:
         if self.alone:  # else the terminal has told dbt as well
-            self.terminate()
+            self._terminate()
 
-    def quit(self) -> None:
+    def _quit(self) -> None:
         if self.alone:
-            self.send(signal.SIGQUIT)
+            self._send(signal.SIGQUIT)
 
-    def suspend(self) -> None:
+    def _suspend(self) -> None:
         if self.alone:
-            self.send(signal.SIGSTOP)
+            self._send(signal.SIGSTOP)
         os.kill(os.getpid(), signal.SIGSTOP)  # returns when we are continued
         if self.alone:
-            self.send(signal.SIGCONT)
+            self._send(signal.SIGCONT)

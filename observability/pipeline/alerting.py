@@ -1,9 +1,10 @@
 """Tells people what is wrong: holds what is against what they were told."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
 from observability.config import Settings
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 Clock = Callable[[], datetime]
 _MOST_LOOKS = 5
 """How often it is looked again whether more has become wrong while it was told."""
+_PATIENCE_SECONDS = 10.0
+"""How long another process that tells is waited for; one that takes longer will look again."""
 
 
 def utc_now() -> datetime:
@@ -136,13 +139,19 @@ def _telling(
     show: "Callable[[Printed], None] | None" = None,
     store: Store | None = None,
 ) -> "Iterator[_Outlet | None]":
-    """Be the one who tells; None where another process is."""
+    """Be the one who tells; None where another process is, and goes on to be."""
     from observability.alerts.delivery import Teller
     from observability.alerts.printing import CHANNEL
 
     messenger = _messenger(settings, show)
     store = store or open_store(settings)
-    with store.lease("alert") as lease:
+    with ExitStack() as stack:
+        lease = stack.enter_context(store.lease("alert"))
+        # whoever tells has perhaps looked for the last time before our load was there: that is over soon
+        until = monotonic() + _PATIENCE_SECONDS
+        while lease is None and monotonic() < until:
+            sleep(_PATIENCE_SECONDS / 10)
+            lease = stack.enter_context(store.lease("alert"))
         if lease is None:
             yield None
             return

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from observability.config import Settings, SlackSettings
 from observability.errors import ConfigError
 from observability.pipeline import Deed, act, alert, current_status, rehearse, resend, send_digest
 from observability.pipeline.alerting import tell_after
+from observability.stores.base import open_store
 
 
 @pytest.fixture
@@ -80,6 +82,19 @@ def test_tellers_at_once_tell_once(told: Shop, slack: FakeSlack) -> None:
     with ThreadPoolExecutor(4) as pool:
         reports = [one.result() for one in [pool.submit(tell, told) for _ in range(4)]]
     assert sum(report.done for report in reports) == len(slack.messages("alerts")) == 1
+
+
+def test_who_tells_is_waited_for_a_while(told: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    told.step("run", result(A, "error"), exit_code=1)
+    with ThreadPoolExecutor(1) as pool:
+        with open_store(told.settings).lease("alert"):
+            monkeypatch.setattr("observability.pipeline.alerting._PATIENCE_SECONDS", 0.2)
+            assert tell(told) == Telling(elsewhere=True)
+            monkeypatch.setattr("observability.pipeline.alerting._PATIENCE_SECONDS", 60.0)
+            waiting = pool.submit(tell, told)
+            sleep(1)
+            assert not waiting.done()
+        assert waiting.result().done == 1
 
 
 def test_what_a_backfill_saw_or_a_retry_may_mend_is_not_told(told: Shop, slack: FakeSlack) -> None:

@@ -1,6 +1,7 @@
 """What only the BigQuery store does: datasets, load jobs, and what happens when requests fail. On the emulator."""
 
 import itertools
+import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
@@ -31,7 +32,7 @@ from observability.config import Settings
 from observability.errors import StoreError, StoreSchemaError, StoreUnavailable
 from observability.pipeline import ingest, prune, replay
 from observability.stores.base import commit
-from observability.stores.bigquery import BigQueryStore
+from observability.stores.bigquery import BigQueryStore, lease
 from observability.stores.bigquery.faults import to_ours
 from observability.stores.bigquery.load_jobs import _parquet
 from observability.stores.bigquery.schema import LABELS, SCHEMA_VERSION, schema_fields
@@ -478,3 +479,23 @@ def test_parquet_says_of_each_column_whether_it_may_be_null_as_its_table_does(on
             kind = found.type.value_type if field.mode == "REPEATED" else found.type
             for inner in field.fields:
                 assert kind.field(inner.name).nullable == (inner.mode != "REQUIRED"), (name, field.name, inner.name)
+
+
+def test_a_turn_that_ended_is_held_on_to_unless_somebody_has_the_next(
+    client: bigquery.Client, dataset: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease, "TURN", 3)
+    monkeypatch.setattr(lease, "_RENEWED_BEFORE", 1)
+    first, second = (lease.JobLease(client, None, f"{dataset}_alert", {}, 20.0) for _ in range(2))
+    assert first.acquire()
+    assert not second.acquire()
+    time.sleep(first._left() + 0.1)  # it was busy, and did not look
+    assert first.seconds_left() > 0
+    assert not second.acquire()
+    time.sleep(first._left() + 0.1)
+    assert second.acquire()
+    assert first.seconds_left() == 0
+    assert second.seconds_left() > 0
+    second.release()
+    assert first.acquire()
+    assert second.seconds_left() == 0

@@ -310,3 +310,6 @@ def test_of_those_who_want_to_be_alone_one_is(store: Store) -> None:
             assert second is None
         with store.lease("other") as other:
             assert other is not None
+    for _ in range(2):
+        with store.lease("alert") as third:
+            assert third is not None, "it is given back"

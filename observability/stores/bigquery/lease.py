@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import count
 from typing import cast
 from uuid import uuid4
 
@@ -14,6 +15,7 @@ from observability.stores.bigquery.faults import NO_RETRY, bounded_retry
 TURN = 120
 """Seconds of a turn, by BigQuery's clock."""
 _RENEWED_BEFORE = 60
+_OVER = "_over"
 
 
 @dataclass
@@ -21,7 +23,8 @@ class JobLease:
     """The turns of one who wants to be alone.
 
     BigQuery takes a job id once; who made the job says its label. One that holds a turn takes the next before it ends;
-    anybody else can only take the one that is running, so there is never a second holder.
+    anybody else can only take the one that is running, so there is never a second holder. A turn that is given back
+    before its end has a second job that says so, and can be taken once more, under the next number.
     """
 
     client: bigquery.Client
@@ -32,6 +35,8 @@ class JobLease:
     """How long one request is repeated."""
     owner: str = field(default_factory=lambda: uuid4().hex)
     _turn: int = -1
+    _taken: dict[int, str] = field(default_factory=dict)
+    """The job of each turn that is ours."""
     _offset: float = 0.0
     """BigQuery's clock less ours."""
 
@@ -45,12 +50,22 @@ class JobLease:
                 return is_ours
         return False
 
+    def release(self) -> None:
+        """Give back what is left of it."""
+        for turn, job_id in self._taken.items():
+            if turn >= self._now_in_turns():
+                self._make(job_id + _OVER)
+        self._turn = -1
+
     def seconds_left(self) -> float:
-        """Seconds for which it is held for certain; takes the next turn where this one is about to end."""
+        """Seconds for which it is held for certain; takes the next turn where this one is about to end.
+
+        One that ended meanwhile is held on to where nobody has taken the next.
+        """
         if self._turn < 0:
             return 0.0
         left = self._left()
-        if 0 < left < _RENEWED_BEFORE and self._take(self._turn + 1):
+        if -TURN < left < _RENEWED_BEFORE and self._take(self._turn + 1):
             self._turn += 1
             left = self._left()
         return max(left, 0.0)
@@ -62,11 +77,21 @@ class JobLease:
         return int((time.time() + self._offset) // TURN)
 
     def _take(self, turn: int) -> bool:
-        """Whether the job of this turn is ours, whoever made it first."""
-        job_id = f"{self.name}_{turn}"
+        """Whether this turn, or what somebody gave back of it, is ours now."""
+        for number in count():
+            job_id = f"{self.name}_{turn}_{number}"
+            if self._make(job_id) == self.owner:
+                self._taken[turn] = job_id
+                return True
+            if not self._is_made(job_id + _OVER):
+                return False
+        raise AssertionError  # it counts without an end
+
+    def _make(self, job_id: str) -> str | None:
+        """Make a job, unless somebody has; whose it is."""
         config = bigquery.QueryJobConfig(labels={**self.labels, "owner": self.owner}, use_query_cache=False)
 
-        def take() -> bigquery.QueryJob:
+        def make() -> bigquery.QueryJob:
             began = time.time()
             try:
                 job = self.client.query(
@@ -84,7 +109,17 @@ class JobLease:
                 if job.created is not None:
                     self._offset = job.created.timestamp() - (began + time.time()) / 2
             # what the answer says is not believed: the label is read back
-            found = self.client.get_job(job_id, location=self.location, retry=NO_RETRY, timeout=self.seconds)
-            return cast("bigquery.QueryJob", found)
+            return self._read(job_id)
 
-        return str(bounded_retry(self.seconds)(take)().labels.get("owner")) == self.owner
+        return cast("str | None", bounded_retry(self.seconds)(make)().labels.get("owner"))
+
+    def _is_made(self, job_id: str) -> bool:
+        try:
+            bounded_retry(self.seconds)(self._read)(job_id)
+        except api.NotFound:
+            return False
+        return True
+
+    def _read(self, job_id: str) -> bigquery.QueryJob:
+        found = self.client.get_job(job_id, location=self.location, retry=NO_RETRY, timeout=self.seconds)
+        return cast("bigquery.QueryJob", found)

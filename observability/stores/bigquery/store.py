@@ -3,7 +3,7 @@
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
@@ -251,7 +251,11 @@ class BigQueryStore:
         with mapped(self.url):
             lease = JobLease(self._client, self.location, prefix, labels, self.timeout_seconds)
             is_held = lease.acquire()
-        yield lease if is_held else None
+        try:
+            yield lease if is_held else None
+        finally:
+            with suppress(Exception):  # then it ends by itself
+                lease.release()
 
     def _ask(self, sql: str, parameters: Mapping[str, object]) -> list[dict[str, Any]]:
         return self._run(sql, parameters, lambda rows: [dict(row) for row in rows])

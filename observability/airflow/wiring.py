@@ -26,7 +26,7 @@ def dbt_pipeline(
     `loader` for each ObserveDbtOperator (store, alert, …); what both need, such as artifacts_root and environment, is
     given in `step`. Errors of source freshness are told and hold nothing up.
     """
-    given, shared = dict(step or {}), {}
+    given = dict(step or {})
     shared = {name: given[name] for name in ("artifacts_root", "environment") if name in given}
     with TaskGroup(group_id) as group:
         before: DbtStepOperator | None = None
@@ -40,7 +40,7 @@ def dbt_pipeline(
             load = ObserveDbtOperator(
                 task_id=f"load_{name}", step_task_ids=[task.task_id], **{**shared, **(loader or {})}
             )
-            begin >> task >> load.as_teardown(setups=begin)
+            begin >> task >> load.as_teardown(setups=begin, on_failure_fail_dagrun=load.fail_on_error)
             if before is not None:
                 before >> task
             before = task

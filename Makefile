@@ -11,7 +11,7 @@ export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 # Without .pyc files every start of dbt and of ours takes two to three times as long.
 unexport VIRTUAL_ENV PYTHONDONTWRITEBYTECODE PYTHONPATH PYTHONHOME
 
-.PHONY: help demo test check format lint types contracts bench bench-views docs pictures fixtures lock clean
+.PHONY: help demo test test-all check format lint types contracts bench bench-views docs pictures fixtures lock clean
 
 help: ## what can be made here
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -19,8 +19,10 @@ help: ## what can be made here
 demo: $(V)/dev.ok ## four mornings of the Greenery shop on real dbt and an embedded DuckDB
 	@$(BIN)/python dbt/demo.py
 
-test: $(V)/dev.ok $(V)/emulator.ok $(V)/dbt-bigquery.ok ## all tests: recorded and live dbt runs, DuckDB and a BigQuery emulator
+test: $(V)/dev.ok $(V)/emulator.ok $(V)/dbt-bigquery.ok ## the tests: recorded and live dbt runs, DuckDB and a BigQuery emulator
 	$(BIN)/pytest -q -rs
+test-all: $(V)/dev.ok $(V)/emulator.ok $(V)/dbt-bigquery.ok ## also those that repeat them on more engines and at more points
+	$(BIN)/pytest -q -rs -m ''
 
 check: format lint types contracts test ## everything that CI runs
 format: $(V)/dev.ok

@@ -87,7 +87,7 @@ def empty_duckdb_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(params=["duckdb", "bigquery"])
+@pytest.fixture(params=["duckdb", pytest.param("bigquery", marks=pytest.mark.thorough)])
 def engine(request: pytest.FixtureRequest, tmp_path: Path) -> "Engine":
     """A store or an executor of queries, empty."""
     from story import StoreEngine

@@ -41,6 +41,8 @@ _MOST_ATTEMPTS = 5
 _MOST_ATTEMPTS_IN_CHANNEL = 100
 """The same where it is the channel that takes nothing: it may be mended within the day."""
 _MOST_ROUNDS = 50
+_MOST_UNCLEAR = 3
+"""In a row: then Slack, or what is between us and it, is not well, and the rest is left for the next time."""
 _MARK = "may be a repeat"
 _LEAST_LEASE = 30.0
 """Seconds that a lease must last for anything to be sent."""
@@ -83,6 +85,10 @@ class Teller:
     closed: dict[str, str] = field(default_factory=dict)
     """Channels that were found to take nothing, and Slack's error for it."""
     _notes: list[str] = field(default_factory=list)
+    _unclear: int = 0
+    """How many requests in a row had no clear outcome."""
+    _silence: str | None = None
+    """Why nothing more is tried."""
     done: int = 0
     """Steps that were done so far."""
     _failed: int = 0
@@ -113,28 +119,29 @@ class Teller:
         for _ in range(_MOST_ROUNDS):
             self._settle()
             due = [(stream, notice, step) for stream, notice, step in self._due(notices) if stream.name not in tried]
-            if not due or self._is_ending():
+            if not due or self._is_ending() or self._silence:
                 break
             threads = self._summarize(due)
             for stream, notice, step in due:
-                if self._is_ending():
+                if self._is_ending() or self._silence:
                     break
                 if notice.channel in self.closed:
                     continue
                 in_thread = threads.get(notice.stream) if step.transition == "opened" else None
                 if in_thread and not self.slack.edits:
                     self._cover(stream, step, notice, in_thread)
-                elif (
-                    self._take(stream, step, _payload(notice, step, in_thread), notice, in_thread)["state"] == "failed"
-                ):
+                    continue
+                if self._take(stream, step, _payload(notice, step, in_thread), notice, in_thread)["state"] == "failed":
                     tried.add(stream.name)
             tried |= {notice.stream for notice in notices if notice.channel in self.closed}
         problems = (
             *(f"{channel}: {error}; {CHANNEL_FAULTS[error]}" for channel, error in self.closed.items()),
             *self._notes,
         )
-        unclear = sum(1 for stream in self._streams.values() if stream.pending)
-        return Telling(self.done, self._failed, self._dead, sum(1 for _ in self._due(notices)) + unclear, problems)
+        left = sum(1 for _ in self._due(notices)) + sum(1 for stream in self._streams.values() if stream.pending)
+        if self._silence and left:
+            problems = (*problems, f"Slack takes nothing now: {self._silence}; what is left is told the next time")
+        return Telling(self.done, self._failed, self._dead, left, problems)
 
     def _due(self, notices: Sequence[Notice]) -> Iterator[tuple[Stream, Notice, Step]]:
         for notice in notices:
@@ -223,9 +230,12 @@ class Teller:
         try:
             outcome = self._send(stream, row, step, payload)
         except Unclear as fault:
+            self._unclear += 1
+            self._silence = str(fault) if self._unclear == _MOST_UNCLEAR else self._silence
             return self._record(stream, {**row, "state": "unclear", "error": _still(row, fault)})
         except SlackFault as fault:
             return self._refused(stream, row, fault)
+        self._unclear = 0
         self.done += 1
         return self._record(stream, {**row, **outcome, "state": "done"})
 
@@ -305,6 +315,8 @@ class Teller:
             self._failed += 1
         # that Slack is busy, or not there, is no reason to give up what it would take later
         attempts = row["attempts"] - isinstance(fault, Busy)
+        if isinstance(fault, Busy):
+            self._silence = str(fault)
         return self._record(stream, {**row, "state": state, "attempts": attempts, "error": _still(row, fault)})
 
     def _settle(self) -> None:

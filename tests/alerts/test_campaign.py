@@ -68,7 +68,9 @@ CHANGES: dict[str, tuple[list[Incident], list[Incident], list[str]]] = {
 }
 
 
-@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize(
+    "change", [pytest.param(name, marks=[pytest.mark.thorough] if name == "update" else []) for name in CHANGES]
+)
 def test_wherever_a_teller_dies_the_next_one_brings_it_to_its_end(
     change: str, store: str, tmp_path: Path, worker: Worker
 ) -> None:

@@ -266,6 +266,20 @@ def test_that_slack_is_away_is_no_reason_to_give_up(office: Office) -> None:
     assert office.tell(incident()).done == 1
 
 
+@pytest.mark.parametrize("fault", [Fault.HTTP_503, Fault.HTTP_429, Fault.RESET_BEFORE])
+def test_while_slack_is_away_it_is_tried_a_few_times_and_told_later_once(office: Office, fault: Fault) -> None:
+    told = [incident(name) for name in "abcdefg"]
+    office.tell(incident("z"))
+    office.slack.script(fault, times=1000)
+    telling = office.tell(incident("z"), *told)
+    assert (telling.done, telling.dead, telling.left) == (0, 0, 7)
+    assert "Slack takes nothing now: " in telling.problems[0]
+    assert len(office.slack.calls("chat.postMessage")) <= 1 + 5, "not each of them several times"
+    office.slack.heal()
+    assert office.tell(incident("z"), *told).left == 0
+    assert sorted(message.text.split()[3] for message in office.messages) == [*"abcdefg", "wrong", "z"]
+
+
 def test_without_the_history_a_post_may_be_a_repeat_and_says_so(office: Office) -> None:
     office.tell(incident("z"))
     office.slack.scopes.discard("channels:history")

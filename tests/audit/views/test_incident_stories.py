@@ -8,7 +8,9 @@ from factories import freshness, manifest, node, result
 from shop import BINDER, ORDERS, TEST_A, TEST_A2, TEST_C, A, B, C, passed, shop
 from story import Story
 
-pytestmark = pytest.mark.parametrize("engine", ["duckdb", "bigquery", "googlesql"], indirect=True)
+pytestmark = pytest.mark.parametrize(
+    "engine", ["duckdb", pytest.param("bigquery", marks=pytest.mark.thorough), "googlesql"], indirect=True
+)
 TOLD = "subject, kind, severity, state, bad_runs, failing_nodes"
 
 

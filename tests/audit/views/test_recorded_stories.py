@@ -6,6 +6,8 @@ import pytest
 from recorded import CASES, unpack
 from story import Story
 
+pytestmark = pytest.mark.parametrize("engine", ["duckdb", "bigquery"], indirect=True)
+
 ORDERS, CUSTOMERS, SUMMED = "model.bakery.stg_orders", "model.bakery.stg_customers", "model.bakery.customer_orders"
 VISITS, HOOK = "source.bakery.till.visits", "operation.bakery.bakery-on-run-start-0"
 

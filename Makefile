@@ -11,7 +11,7 @@ export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 # Without .pyc files every start of dbt and of ours takes two to three times as long.
 unexport VIRTUAL_ENV PYTHONDONTWRITEBYTECODE PYTHONPATH PYTHONHOME
 
-.PHONY: help demo test test-all check format lint types contracts bench bench-views docs pictures fixtures lock clean
+.PHONY: help demo test test-all e2e check format lint types contracts bench bench-views docs pictures fixtures lock clean
 
 help: ## what can be made here
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -19,10 +19,16 @@ help: ## what can be made here
 demo: $(V)/dev.ok ## four mornings of the Greenery shop on real dbt and an embedded DuckDB
 	@$(BIN)/python dbt/demo.py
 
-test: $(V)/dev.ok $(V)/emulator.ok $(V)/dbt-bigquery.ok ## the tests: recorded and live dbt runs, DuckDB and a BigQuery emulator
+ENVIRONMENTS = $(V)/dev.ok $(V)/emulator.ok $(V)/dbt-bigquery.ok $(V)/airflow.ok
+AIRFLOW_TESTS = $(V)/airflow/bin/pytest -q -rs tests/on_airflow
+test: $(ENVIRONMENTS) ## the tests: recorded and live dbt runs, DuckDB, a BigQuery emulator, Airflow
 	$(BIN)/pytest -q -rs
-test-all: $(V)/dev.ok $(V)/emulator.ok $(V)/dbt-bigquery.ok ## also those that repeat them on more engines and at more points
+	$(AIRFLOW_TESTS)
+test-all: $(ENVIRONMENTS) ## also those that repeat them on more engines and at more points
 	$(BIN)/pytest -q -rs -m ''
+	$(AIRFLOW_TESTS) -m ''
+e2e: $(ENVIRONMENTS) ## a scheduler of Airflow's that kills and is told to: two minutes and 2 GB of memory
+	$(AIRFLOW_TESTS) -m e2e -n 0
 
 check: format lint types contracts test ## everything that CI runs
 format: $(V)/dev.ok
@@ -82,5 +88,6 @@ lock: $(UV) ## compile the locks anew (UPGRADE=--upgrade for newer versions)
 	$(LOCK) 3.11 -c $(R)/dev.txt $(R)/core.in -o $(R)/core.txt
 	$(LOCK) 3.13 $(R)/emulator.in -o $(R)/emulator.txt
 	$(LOCK) 3.11 $(R)/dbt-bigquery.in -o $(R)/dbt-bigquery.txt
+	$(LOCK) 3.11 $(R)/core.in $(R)/airflow.in -o $(R)/airflow.txt
 	$(LOCK) 3.11 $(R)/uv.in -o $(R)/uv.txt
 	! grep -nE '://|^-' $(R)/*.txt

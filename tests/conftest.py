@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from observability.stores.bigquery import BigQueryStore
 
 
-collect_ignore = [] if find_spec("airflow") else ["airflow"]
+collect_ignore = [] if find_spec("airflow") else ["on_airflow"]
 """Airflow is in an environment of its own."""
 
 

@@ -67,3 +67,11 @@ def test_what_an_example_says_in_meta_means_something() -> None:
     (example,) = re.findall(r"        observe:\n(.*?)```", text, re.DOTALL)
     said = {line.split(":")[0].strip() for line in example.splitlines() if line.strip()}
     assert said == {field.name for field in fields(Observe)} - {"problems"}
+
+
+def test_the_deadlines_of_an_example_are_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (example,) = re.findall(r"```toml\n(.*?)```", (ROOT / "docs" / "airflow.md").read_text(encoding="utf-8"), re.DOTALL)
+    (tmp_path / "dbt_observe.toml").write_text(example, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    (deadline,) = load_settings().deadlines
+    assert (deadline.step, deadline.by, deadline.severity) == ("greenery_daily.dbt.run", "07:30", "critical")

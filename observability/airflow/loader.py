@@ -11,7 +11,7 @@ from urllib.parse import quote
 from airflow.sdk import BaseHook, BaseOperator
 from airflow.sdk.exceptions import AirflowException
 
-from observability.airflow.places import airflow_home, default_root, is_remote, step_folder
+from observability.airflow.places import airflow_home, at, default_root, is_remote, step_folder
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -84,7 +84,7 @@ class _ObserveOperator(BaseOperator):
 
         named = open_store(settings)
         assert isinstance(named, BigQueryStore)  # noqa: S101 - by its URL
-        hook = BigQueryHook(gcp_conn_id=self.gcp_conn_id, location=named.location)
+        hook = BigQueryHook(gcp_conn_id=self.gcp_conn_id, use_legacy_sql=False, location=named.location)
         client = hook.get_client(project_id=hook.project_id or named.project, location=named.location)
         return replace(named, client=client)
 
@@ -104,25 +104,32 @@ class ObserveDbtOperator(_ObserveOperator):
     Made to be the teardown of its steps: it runs whatever became of them, and once more when they are cleared.
 
     step_task_ids: the tasks whose files are loaded: all their attempts and map indexes, each once however often.
-    artifacts_root: as the steps have it.
+    artifacts_root, artifacts_conn_id: as the steps have them.
     store: URL of the audit store, else that of the settings; gcp_conn_id: Airflow's connection for BigQuery.
     alert: whether what is new is told in Slack; slack_conn_id: a connection whose password is the bot token.
     fail_on_error: a fault of ours fails this task; without it, it is logged, and what could not be stored is kept.
     """
 
-    template_fields: Sequence[str] = (*_ObserveOperator.template_fields, "step_task_ids", "artifacts_root")
+    template_fields: Sequence[str] = (
+        *_ObserveOperator.template_fields,
+        "step_task_ids",
+        "artifacts_root",
+        "artifacts_conn_id",
+    )
 
     def __init__(
         self,
         *,
         step_task_ids: Sequence[str],
         artifacts_root: str | None = None,
+        artifacts_conn_id: str | None = None,
         alert: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.step_task_ids = step_task_ids
         self.artifacts_root = artifacts_root
+        self.artifacts_conn_id = artifacts_conn_id
         self.alert = alert
 
     def execute(self, context: "Context") -> dict[str, int]:
@@ -150,7 +157,7 @@ class ObserveDbtOperator(_ObserveOperator):
 
         ti, root = context["ti"], self.artifacts_root or default_root()
         folders = [step_folder(root, ti.dag_id, ti.run_id, task_id) for task_id in self.step_task_ids]
-        left = [folder for folder in folders if is_remote(folder) or Path(folder).is_dir()]
+        left = [at(folder, self.artifacts_conn_id) for folder in folders if is_remote(folder) or Path(folder).is_dir()]
         if not left:
             self.log.warning("no step has left anything: looked in %s", ", ".join(folders))
             return

@@ -15,6 +15,18 @@ XCOM_KEY = "dbt_artifacts"
 """Under which a step tells where it leaves its files, before dbt starts."""
 
 
+POD_ENVIRONMENT = {
+    "AIRFLOW_CTX_DAG_ID": "{{ dag.dag_id }}",
+    "AIRFLOW_CTX_DAG_RUN_ID": "{{ run_id }}",
+    "AIRFLOW_CTX_TASK_ID": "{{ ti.task_id }}",
+    "AIRFLOW_CTX_MAP_INDEX": "{{ ti.map_index }}",
+    "AIRFLOW_CTX_TRY_NUMBER": "{{ ti.try_number }}",
+    "AIRFLOW_CTX_MAX_TRIES": "{{ ti.max_tries }}",
+    "AIRFLOW_CTX_LOG_URL": "{{ ti.log_url }}",
+}
+"""Templates of the variables by which `dbt-observe run` knows, in a pod, whose attempt it is."""
+
+
 def airflow_home() -> Path:
     """AIRFLOW_HOME, or Airflow's default for it."""
     return Path(os.environ.get("AIRFLOW_HOME") or "~/airflow").expanduser()
@@ -35,6 +47,15 @@ def attempt_folder(root: str, ti: Any) -> str:
     folder = f"{step_folder(root, ti.dag_id, ti.run_id, ti.task_id)}/{ti.map_index}/{ti.try_number}"
     taken = not is_remote(folder) and Path(folder).is_dir() and any(Path(folder).iterdir())
     return f"{folder}-{uuid4().hex[:8]}" if taken else folder
+
+
+def at(location: str, conn_id: str | None) -> Any:
+    """A place as it is to be opened: by Airflow's connection where one is named, else by the credentials around us."""
+    if not conn_id or not is_remote(location):
+        return location
+    from airflow.sdk import ObjectStoragePath
+
+    return ObjectStoragePath(location, conn_id=conn_id)
 
 
 def is_remote(location: str) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException
 
-from observability.airflow.places import XCOM_KEY, attempt_folder, default_root, is_remote, step_of
+from observability.airflow.places import XCOM_KEY, at, attempt_folder, default_root, is_remote, step_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -29,7 +29,7 @@ class DbtStepOperator(BaseOperator):
     project_dir, profiles_dir: as dbt's options of these names.
     env: variables for dbt, beside those of this process.
     artifacts_root: folder or object store (gs://…) in which each attempt has a folder of its own; a loader that runs
-        on another machine must see it too.
+        on another machine must see it too. artifacts_conn_id: Airflow's connection for that object store.
     environment: name of the deployment; else dbt's target.
     warn_only: exit code 1 is a result and no failure: for source freshness, whose errors must not hold the run up.
     grace_seconds: between SIGINT, upon which dbt writes down what it has finished, and SIGTERM, where the task is to
@@ -43,6 +43,7 @@ class DbtStepOperator(BaseOperator):
         "profiles_dir",
         "env",
         "artifacts_root",
+        "artifacts_conn_id",
         "environment",
     )
     template_fields_renderers = {"command": "bash", "env": "json"}  # noqa: RUF012 - as Airflow declares it
@@ -57,6 +58,7 @@ class DbtStepOperator(BaseOperator):
         profiles_dir: str | None = None,
         env: Mapping[str, str] | None = None,
         artifacts_root: str | None = None,
+        artifacts_conn_id: str | None = None,
         environment: str | None = None,
         warn_only: bool = False,
         grace_seconds: float = 4.0,
@@ -69,6 +71,7 @@ class DbtStepOperator(BaseOperator):
         self.profiles_dir = profiles_dir
         self.env = env
         self.artifacts_root = artifacts_root
+        self.artifacts_conn_id = artifacts_conn_id
         self.environment = environment
         self.warn_only = warn_only
         self.grace_seconds = grace_seconds
@@ -117,7 +120,7 @@ class DbtStepOperator(BaseOperator):
         from observability.artifacts.object_store import upload
 
         try:
-            done = upload(folder, location)
+            done = upload(folder, at(location, self.artifacts_conn_id))
         except Exception as error:  # noqa: BLE001 - the border where our own faults must not become dbt's
             self.log.error("%s\n  kept:  %s, on this machine only", error, folder)
             return

@@ -16,22 +16,22 @@ _NEVER_BLOCKS = "source freshness"
 def dbt_pipeline(
     group_id: str = "dbt",
     *,
-    steps: Sequence[str] = STEPS,
+    steps: Sequence[str] | Mapping[str, str] = STEPS,
     step: Mapping[str, Any] | None = None,
     loader: Mapping[str, Any] | None = None,
 ) -> TaskGroup:
     """The steps in order, each followed by a loader that runs whatever became of it.
 
-    `steps` are dbt's commands; `step` holds arguments for each DbtStepOperator (project_dir, dbt_bin, retries, …), and
-    `loader` for each ObserveDbtOperator (store, alert, …); what both need, such as artifacts_root and environment, is
-    given in `step`. Errors of source freshness are told and hold nothing up.
+    `steps` are dbt's commands, by task_id where two begin with the same word; `step` holds arguments for each
+    DbtStepOperator (project_dir, dbt_bin, retries, …), and `loader` for each ObserveDbtOperator (store, alert, …); what
+    both need, such as artifacts_root and environment, is given in `step`. Errors of source freshness are told and hold
+    nothing up. Raises ValueError for two steps of one name.
     """
     given = dict(step or {})
-    shared = {name: given[name] for name in ("artifacts_root", "environment") if name in given}
+    shared = {name: given[name] for name in ("artifacts_root", "artifacts_conn_id", "environment") if name in given}
     with TaskGroup(group_id) as group:
         before: DbtStepOperator | None = None
-        for command in steps:
-            name = _task_name(command)
+        for name, command in _named(steps).items():
             task = DbtStepOperator(
                 task_id=name, command=command, **{"warn_only": command.startswith(_NEVER_BLOCKS), **given}
             )
@@ -45,6 +45,15 @@ def dbt_pipeline(
                 before >> task
             before = task
     return group
+
+
+def _named(steps: Sequence[str] | Mapping[str, str]) -> Mapping[str, str]:
+    if isinstance(steps, Mapping):
+        return steps
+    named = {_task_name(command): command for command in steps}
+    if len(named) < len(steps):
+        raise ValueError(f"two of these would have one task_id, name them: {{'a': 'run -s a', …}} instead of {steps}")
+    return named
 
 
 def _task_name(command: str) -> str:

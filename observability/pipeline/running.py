@@ -54,10 +54,10 @@ def run(
         messages.append(f"dbt runs, and is not loaded: {error}")
     artifacts = settings.artifacts_dir if settings else Path(".dbt_observe/artifacts")
     folder = artifacts / f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid4().hex[:8]}"
+    linkage = linkage_from_environment(os.environ)
+    has_tries_left = linkage.get("try_number", 1) <= linkage.get("max_tries", 0)
     step = Step(
-        environment=settings.environment if settings else None,
-        will_retry=will_retry,
-        **linkage_from_environment(os.environ),
+        environment=settings.environment if settings else None, will_retry=will_retry or has_tries_left, **linkage
     )
     try:
         attempt = run_step(command, folder, step)

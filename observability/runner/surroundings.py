@@ -18,7 +18,9 @@ class Linkage(TypedDict, total=False):
     task_id: str
     map_index: int
     try_number: int
+    max_tries: int
     logical_date: datetime
+    log_url: str
 
 
 def _index(text: str) -> int:
@@ -32,13 +34,15 @@ def _moment(text: str) -> datetime:
     return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
 
 
-# Airflow sets AIRFLOW_CTX_* for BashOperator; our operators hand a container the other names.
+# Airflow sets most of AIRFLOW_CTX_* for BashOperator; a pod is given all of them; our operators set the other names.
 _VARIABLES: dict[str, tuple[Callable[[str], str | int | datetime], tuple[str, ...]]] = {
     "dag_id": (str, ("AIRFLOW_CTX_DAG_ID", "DBT_ENV_CUSTOM_ENV_AIRFLOW_DAG_ID")),
     "dag_run_id": (str, ("AIRFLOW_CTX_DAG_RUN_ID", "DBT_ENV_CUSTOM_ENV_AIRFLOW_RUN_ID")),
     "task_id": (str, ("AIRFLOW_CTX_TASK_ID", "DBT_ENV_CUSTOM_ENV_AIRFLOW_TASK_ID")),
     "map_index": (_index, ("AIRFLOW_CTX_MAP_INDEX", "DBT_ENV_CUSTOM_ENV_AIRFLOW_MAP_INDEX")),
     "try_number": (_index, ("AIRFLOW_CTX_TRY_NUMBER", "DBT_ENV_CUSTOM_ENV_AIRFLOW_TRY_NUMBER")),
+    "max_tries": (_index, ("AIRFLOW_CTX_MAX_TRIES",)),
+    "log_url": (str, ("AIRFLOW_CTX_LOG_URL",)),
     "logical_date": (_moment, ("AIRFLOW_CTX_LOGICAL_DATE", "AIRFLOW_CTX_EXECUTION_DATE")),
 }
 

@@ -1,11 +1,11 @@
-"""One dbt step and its loader, whatever happens to them: real Airflow, real dbt, an embedded store, Slack on loopback."""
+"""A dbt step and its loader, whatever happens to them: real Airflow, real dbt, an embedded store, Slack on loopback."""
 
 import os
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +71,32 @@ def test_what_does_not_fail_the_task_is_not_waited_for(stage: Stage, slack: Fake
     assert (run.state, run.states["dbt.run"]) == ("success", "success")
     assert stage.attempts == [("dbt.run", None, 1, "failure")]
     assert texts(slack) == [headline("loaves")]
+
+
+def test_stale_sources_hold_nothing_up_and_are_told(stage: Stage, slack: FakeSlack) -> None:
+    stage.model("loaves", GOOD)
+    (stage.project / "models" / "sources.yml").write_text("""
+sources:
+  - name: till
+    config:
+      freshness: {error_after: {count: 1, period: day}}
+      loaded_at_query: select now() - interval 3 day
+    tables: [{name: visits}]
+""")
+    run = run_dag(stage.dag("dbt_pipeline(steps=['source freshness', 'run'], step=STEP)"))
+    assert run.state == "success"
+    assert {run.states[f"dbt.{name}"] for name in ("freshness", "load_freshness", "run", "load_run")} == {"success"}
+    assert stage.attempts == [("dbt.freshness", None, 1, "failure"), ("dbt.run", None, 1, "success")]
+    assert texts(slack) == ["🟠 error: source till.visits is 3 d old in bakery / prod"]
+
+
+def test_a_step_that_dbt_could_not_even_read_holds_the_run_up(stage: Stage, slack: FakeSlack) -> None:
+    stage.model("loaves", GOOD)
+    run = run_dag(stage.dag("dbt_pipeline(steps=['source freshness --no-such-option', 'run'], step=STEP)"))
+    assert (run.state, run.states["dbt.freshness"], run.states["dbt.run"]) == ("failed", "failed", "upstream_failed")
+    assert stage.attempts == [("dbt.freshness", None, 1, "not_run")]
+    (text,) = texts(slack)
+    assert text.endswith("dbt.freshness ended before it ran a node in prod")
 
 
 def test_each_of_a_mapped_step_is_loaded_by_the_one_loader(stage: Stage, slack: FakeSlack) -> None:
@@ -145,7 +171,8 @@ def test_a_dbt_that_is_killed_is_loaded_and_told(stage: Stage, slack: FakeSlack)
     run = run_dag(stage.dag())
     assert (run.state, run.states["dbt.run"], run.states["dbt.load_run"]) == ("failed", "failed", "success")
     assert stage.attempts == [("dbt.run", None, 1, "interrupted")]
-    assert texts(slack) == ["🟠 error: dbt run was interrupted in bakery / prod"]
+    (text,) = texts(slack)
+    assert text.endswith("dbt.run was interrupted in bakery / prod")
 
 
 def running(project: Path) -> list[str]:
@@ -170,8 +197,8 @@ def test_a_step_that_must_stop_writes_down_what_it_had_finished(
         process.send_signal(signum)
     wait_for(lambda: process.poll() is not None)
     assert stage.attempts == [("dbt.run", None, 1, "interrupted")]
-    rows = stage.rows("SELECT r.name, r.status FROM {main}.node_results AS r ORDER BY r.name")
-    assert rows[0] == {"name": "loaves", "status": "success"}
+    rows = stage.rows("SELECT r.unique_id, r.status FROM {main}.run_results AS r ORDER BY r.unique_id")
+    assert rows[0] == {"unique_id": "model.bakery.loaves", "status": "success"}
     assert not running(stage.project)
     assert len(texts(slack)) == 1
 
@@ -195,7 +222,7 @@ def test_a_runner_that_is_killed_leaves_dbt_running_and_what_it_wrote_is_loaded_
     def up_for_retry(instances: list[Any], _: Any) -> None:
         for ti in instances:
             if ti.state == TaskInstanceState.RUNNING:  # as the scheduler does when its heartbeats stay away
-                ti.state = TaskInstanceState.UP_FOR_RETRY
+                ti.state, ti.end_date = TaskInstanceState.UP_FOR_RETRY, datetime.now(UTC)
 
     run = go_on(dag, run_id, up_for_retry)
     assert run.state == "success"
@@ -250,4 +277,4 @@ def test_where_there_is_no_dbt_the_task_says_so_and_it_is_told(stage: Stage, sla
     assert (run.state, run.states["dbt.run"], run.states["dbt.load_run"]) == ("failed", "failed", "success")
     assert stage.attempts == [("dbt.run", None, 1, "not_run")]
     (text,) = texts(slack)
-    assert "dbt run" in text
+    assert text.endswith("dbt.run ended before it ran a node in prod")

@@ -25,7 +25,7 @@ SLOW = "select count(*) as n from range(100000000) a(i), range(100000) b(j) wher
 _NAMES = count()
 
 DAG = """
-from datetime import datetime, timedelta
+import datetime
 
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import dag
@@ -35,7 +35,7 @@ from observability.airflow import DbtStepOperator, ObserveDbtOperator, dbt_pipel
 STEP = {step!r}
 
 
-@dag(schedule=None, start_date=datetime(2026, 1, 1), catchup=False)
+@dag(schedule=None, start_date=datetime.datetime(2026, 1, 1), catchup=False)
 def {name}():
     {body}
 
@@ -88,6 +88,7 @@ class Stage:
             DBT_OBSERVE_SLACK__CHANNEL=slack.channels["alerts"].id,
             DBT_OBSERVE_SLACK__BASE_URL=slack.url,
             DBT_OBSERVE_SLACK__SETTLE_SECONDS="0",
+            DBT_OBSERVE_SLACK__TIMEOUT_SECONDS="1",
         )
 
     def model(self, name: str, sql: str) -> None:
@@ -142,7 +143,7 @@ def load_dag(name: str, text: str) -> Any:
     file = folder / f"{name}.py"
     file.write_text(text)
     bag = DagBag(str(file))
-    assert bag.import_errors == {}
+    assert bag.import_errors == {}, "\n".join(bag.import_errors.values())
     return bag.dags[name]
 
 

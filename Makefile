@@ -20,7 +20,7 @@ demo: $(V)/dev.ok ## four mornings of the Greenery shop on real dbt and an embed
 	@$(BIN)/python dbt/demo.py
 
 ENVIRONMENTS = $(V)/dev.ok $(V)/emulator.ok $(V)/dbt-bigquery.ok $(V)/airflow.ok
-AIRFLOW_TESTS = $(V)/airflow/bin/pytest -q -rs tests/on_airflow
+AIRFLOW_TESTS = $(V)/airflow/bin/pytest -q -rs --dist load tests/on_airflow
 test: $(ENVIRONMENTS) ## the tests: recorded and live dbt runs, DuckDB, a BigQuery emulator, Airflow
 	$(BIN)/pytest -q -rs
 	$(AIRFLOW_TESTS)

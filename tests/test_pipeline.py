@@ -1,6 +1,7 @@
 """From folders to rows: what is loaded, what is refused, and that one fault is no other step's."""
 
 import os
+import resource
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -167,16 +168,27 @@ def test_freshness_is_loaded_with_its_sources(settings: Settings, tmp_path: Path
     )
 
 
-def test_a_store_that_cannot_be_used_ends_the_ingest_at_once(tmp_path: Path) -> None:
+def test_a_store_that_cannot_be_used_ends_the_ingest(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    told: list[int] = []
     with pytest.raises(StoreError):
         ingest(
             [step(tmp_path / "a"), step(tmp_path / "b", "other")],
             load_settings(store=f"duckdb:///{tmp_path}/file/audit.duckdb"),
-            progress=lambda done, *_: told.append(done),
         )
-    assert told == [0]
+
+
+def test_of_many_steps_few_files_are_open_at_once(settings: Settings, tmp_path: Path) -> None:
+    folders = [step(tmp_path / f"s{number}", f"invocation-{number}") for number in range(150)]
+    before, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    in_use = len(list(Path("/proc/self/fd").iterdir()))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (in_use + 200, hard))
+    try:
+        report = ingest(folders, settings)
+        again = ingest(folders, settings)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (before, hard))
+    assert statuses(report) == ["loaded"] * 150
+    assert statuses(again) == ["unchanged"] * 150
 
 
 def test_a_folder_whose_name_is_no_unicode_is_loaded(settings: Settings, tmp_path: Path) -> None:

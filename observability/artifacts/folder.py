@@ -45,6 +45,10 @@ class Folder:
             if (self.path / name).is_file()
         }
 
+    def close(self) -> None:
+        """Let go of its files, of which a process may have so many open; they are opened again when asked for."""
+        self.__dict__.pop("files", None)
+
 
 @dataclass(frozen=True)
 class StepFiles:

@@ -5,7 +5,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from observability.artifacts.bucket import ObjectPath, is_uri
-from observability.artifacts.folder import Folder, open_folders
+from observability.artifacts.folder import Folder, find_steps, open_folders
 from observability.artifacts.object_store import StoredStep, began_at_all, fetched, list_steps
 from observability.artifacts.order import folder_began_at, in_order
 from observability.artifacts.step import Step
@@ -15,7 +15,7 @@ Found = Folder | StoredStep
 Target = str | Path | Found | ObjectPath
 
 _FETCHED_BYTES = 512_000_000
-_FETCHED_STEPS = 64
+_OPEN_STEPS = 64
 
 
 def opened_early(targets: Sequence[str]) -> list[Target]:
@@ -41,7 +41,7 @@ def _find(target: Target) -> Sequence[Found]:
     if isinstance(target, Folder | StoredStep):
         return [target]
     if isinstance(target, Path) or (isinstance(target, str) and not is_uri(target)):
-        return open_folders([target])
+        return [Folder(path) for path in find_steps(Path(target))]
     return list_steps(target)
 
 
@@ -57,16 +57,16 @@ def _sorted(found: list[Found]) -> list[Found]:
 
 
 def portions(found: Sequence[Found]) -> Iterator[list[Found]]:
-    """Steps in portions that a disk holds: those of this machine's count for nothing."""
+    """Steps in portions whose files may be open at once, and that a disk holds where they are fetched."""
     portion: list[Found] = []
-    size = count = 0
+    size = 0
     for step in found:
-        if isinstance(step, StoredStep):
-            if count and (count == _FETCHED_STEPS or size + step.size > _FETCHED_BYTES):
-                yield portion
-                portion, size, count = [], 0, 0
-            size, count = size + step.size, count + 1
+        more = step.size if isinstance(step, StoredStep) else 0
+        if portion and (len(portion) == _OPEN_STEPS or size + more > _FETCHED_BYTES):
+            yield portion
+            portion, size = [], 0
         portion.append(step)
+        size += more
     if portion:
         yield portion
 

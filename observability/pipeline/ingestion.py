@@ -114,6 +114,7 @@ class _Ingestion:
             compiled_code=settings.storage.compiled_code,
         )
         self._waiting: list[tuple[int, Path | str, Load]] = []
+        self._projects: dict[str, Project] = {}
         self._reports: dict[int, LoadReport] = {}
         self._errors: list[ObserveError] = []
 
@@ -134,6 +135,7 @@ class _Ingestion:
                     dict(enumerate(folders, done)), lambda number, place: progress(number, len(found), place)
                 )
             done += len(portion)
+        self._store_waiting()
         if self._lookups.outage:
             self._errors.append(self._lookups.outage)
         return IngestReport(tuple(self._reports[number] for number in sorted(self._reports)), tuple(self._errors))
@@ -142,18 +144,20 @@ class _Ingestion:
         """Load what is at hand, each under its number; what is not is an error."""
         store = self._lookups.store
         steps: dict[int, StepFiles] = {}
-        if store.batch_rows:  # one question for all of them
+        many = store.exists and len(folders) > 1
+        if many:  # one question for all of them
             steps = {number: files for number, folder in folders.items() if (files := self._find(folder))}
             self._lookups.expect([step.content_hash(ROW_VERSION) for step in steps.values() if not step.empty])
         for number, folder in folders.items():
             if isinstance(folder, Folder):
                 progress(number, Path(folder.place))
-            files = steps.get(number) if store.batch_rows else self._find(folder)
+            files = steps.pop(number, None) if many else self._find(folder)
             if files is not None:
                 self._take(number, files)
+            if isinstance(folder, Folder):
+                folder.close()
             if sum(_rows(load) for _, _, load in self._waiting) >= store.batch_rows:
                 self._store_waiting()
-        self._store_waiting()
 
     def _replay(self) -> None:
         """Store first what an earlier call could not."""
@@ -189,6 +193,8 @@ class _Ingestion:
 
     def _store_waiting(self) -> None:
         waiting, self._waiting = self._waiting, []
+        self._projects.clear()
+        self._lookups.learned(load.project.manifest_id for _, _, load in waiting if load.project)
         if not waiting:
             return
         committed = self._commit([load for _, _, load in waiting])
@@ -250,7 +256,9 @@ class _Ingestion:
         new = False
         if record.manifest is not None:
             project = build_project(record.manifest, record.started_at.date())
-            new = not self._lookups.is_known(project.manifest_id)
+            # all that wait and have the same state share one
+            new = project.manifest_id not in self._projects and not self._lookups.is_known(project.manifest_id)
+            project = self._projects.setdefault(project.manifest_id, project)
             record.files.release()
         load = build_load(record, self._options, project)
         record.files.release()

@@ -1,6 +1,6 @@
 """What a loader asks the store before it stores: each question once, and none of a store that does not answer."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 from observability.audit.build import Load
@@ -56,6 +56,10 @@ class Lookups:
             nothing: set[str] = set()
             self._states[manifest_id] = bool(self._ask(lambda: self.store.known_states([manifest_id], []), nothing))
         return self._states[manifest_id]
+
+    def learned(self, manifest_ids: Iterable[str]) -> None:
+        """The store has the rows of these project states by now."""
+        self._states |= dict.fromkeys(manifest_ids, True)
 
 
 def _none() -> dict[str, StoredLoad]:

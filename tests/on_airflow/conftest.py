@@ -19,8 +19,6 @@ os.environ |= {
     "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
 }
 
-TESTS = Path(__file__).parents[1]
-
 
 @pytest.fixture(scope="session", autouse=True)
 def airflow() -> Iterator[None]:
@@ -30,11 +28,3 @@ def airflow() -> Iterator[None]:
     initdb()
     yield
     shutil.rmtree(HOME, ignore_errors=True)
-
-
-@pytest.fixture
-def bakery(tmp_path: Path) -> Path:
-    """The tests' dbt project, on a DuckDB of its own."""
-    project = tmp_path / "bakery"
-    shutil.copytree(TESTS / "fixture_project", project)
-    return project

@@ -34,7 +34,7 @@ class DuckDBStore:
         self._blank: Blank | None = None
 
     dialect: Literal["googlesql", "duckdb"] = "duckdb"
-    batch_rows = 0
+    batch_rows = 5_000
     schemas: Mapping[str, str] = MappingProxyType({"raw": "raw", "main": "main"})
 
     @property

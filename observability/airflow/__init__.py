@@ -7,7 +7,6 @@ DAG is parsed.
 """
 
 from importlib import import_module
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 __all__ = [
@@ -43,7 +42,7 @@ def __getattr__(name: str) -> Any:
     try:
         return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
     except ModuleNotFoundError as error:
-        if find_spec("airflow") is not None:
+        if (error.name or "").partition(".")[0] != "airflow":
             raise
         raise ImportError(
             f"{name} needs Airflow: pip install 'dbt-observability[airflow]', with the constraints of your Airflow"

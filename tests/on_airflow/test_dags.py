@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow_runs import DBT
+from airflow_runs import DBT, load_dag, run_dag
 
 ROOT = Path(__file__).parents[2]
 DAGS = sorted(path.stem for path in (ROOT / "dags").glob("*.py"))
@@ -62,6 +62,65 @@ def test_a_pod_is_told_whose_attempt_it_is(bag: Any) -> None:
         "log_url": "3",
     }
     assert "--artifacts-to gs://greenery-artifacts/dbt --no-load -- dbt run" in step.arguments[0]
+
+
+POD = """
+import datetime, json
+from pathlib import Path
+
+from airflow.sdk import BaseOperator, dag
+
+from observability.airflow import POD_ENVIRONMENT
+
+
+class Pod(BaseOperator):
+    template_fields = ("env_vars",)
+
+    def __init__(self, *, env_vars, **kwargs):
+        super().__init__(**kwargs)
+        self.env_vars = env_vars
+
+    def execute(self, context):
+        Path({told!r}).write_text(json.dumps(self.env_vars))
+
+
+@dag(schedule=None, start_date=datetime.datetime(2026, 1, 1), catchup=False)
+def in_pods():
+    Pod(task_id="run", env_vars=POD_ENVIRONMENT, retries=2)
+
+
+in_pods()
+"""
+
+
+def test_what_a_pod_is_told_leads_to_where_its_loader_looks(tmp_path: Path) -> None:
+    from observability.airflow.places import step_folder
+    from observability.artifacts.layouts import attempt_path
+    from observability.artifacts.step import Step
+    from observability.runner import linkage_from_environment
+
+    run = run_dag(load_dag("in_pods", POD.format(told=str(tmp_path / "told.json"))))
+    assert run.state == "success"
+    linkage = linkage_from_environment(json.loads((tmp_path / "told.json").read_text()))
+    assert linkage == {
+        "dag_id": "in_pods",
+        "dag_run_id": run.run_id,
+        "task_id": "run",
+        "try_number": 1,
+        "max_tries": 2,
+        "log_url": f"https://airflow.example/dags/in_pods/runs/{run.quoted_id}/tasks/run?try_number=1",
+    }
+    place = f"gs://bucket/dbt/{attempt_path(Step(**linkage))}"
+    assert place == f"{step_folder('gs://bucket/dbt', 'in_pods', run.run_id, 'run')}/-1/1"
+
+
+def test_cosmos_tasks_are_loaded_in_an_order_that_stays(bag: Any) -> None:
+    """One that changes from parse to parse is a new version of the DAG each time."""
+    dag = bag.dags["greenery_cosmos"]
+    nodes = sorted(set(dag.task_dict) - {"begin", "load"})
+    assert dag.task_dict["load"].step_task_ids == nodes
+    assert {name.rpartition(".")[2] for name in nodes if "stg_orders." in name} == {"run", "test"}
+    assert dag.task_dict["load"].is_teardown
 
 
 @pytest.mark.parametrize("name", DAGS)
@@ -141,3 +200,24 @@ except ImportError as error:
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("DbtStepOperator needs Airflow: pip install 'dbt-observability[airflow]'")
+
+
+def last_words_beside(folder: Path) -> str:
+    """How an operator is missed where of Airflow only this folder can be imported."""
+    words = [sys.executable, "-S", "-c", "import observability.airflow as ours; ours.DbtStepOperator"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)])}
+    done = subprocess.run(words, capture_output=True, text=True, check=False, env=environment)
+    return done.stderr.splitlines()[-1]
+
+
+def test_a_folder_that_is_named_airflow_is_not_taken_for_it(tmp_path: Path) -> None:
+    """Such as Airflow's default home, where one works in what is above it."""
+    (tmp_path / "airflow").mkdir()
+    needs = "ImportError: DbtStepOperator needs Airflow: pip install 'dbt-observability[airflow]'"
+    assert last_words_beside(tmp_path).startswith(needs)
+
+
+def test_what_airflow_itself_lacks_is_not_hidden(tmp_path: Path) -> None:
+    (tmp_path / "airflow").mkdir()
+    (tmp_path / "airflow" / "sdk.py").write_text("import no_such_module")
+    assert last_words_beside(tmp_path) == "ModuleNotFoundError: No module named 'no_such_module'"

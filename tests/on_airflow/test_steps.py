@@ -264,10 +264,12 @@ def test_without_slack_it_is_told_late_and_once(stage: Stage, slack: FakeSlack) 
 
 
 def test_the_tick_tells_what_no_loader_has_told(stage: Stage, slack: FakeSlack) -> None:
+    before = run_dag(stage.dag("ObserveTickOperator(task_id='tick', fail_on_error=True)"))
+    assert (before.state, texts(slack)) == ("success", []), "where nothing was stored yet, there is nothing to tell"
     stage.model("loaves", BAD)
     run_dag(stage.dag("dbt_pipeline(steps=['run'], step=STEP, loader={'alert': False})"))
     assert texts(slack) == []
-    tick = stage.dag("ObserveTickOperator(task_id='tick')")
+    tick = stage.dag("ObserveTickOperator(task_id='tick', fail_on_error=True)")
     for _ in range(2):
         assert run_dag(tick).state == "success"
         assert texts(slack) == [headline("loaves")]

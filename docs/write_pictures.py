@@ -54,17 +54,17 @@ def take(html: str, png: Path, width: int, height: int, *, dark: bool = False) -
         file = Path(folder) / "frame.html"
         options = [f"--blink-settings=preferredColorScheme={0 if dark else 1}", f"--user-data-dir={folder}/profile"]
         file.write_text(_FRAME.format(page=escape(html), width=width, height=1), encoding="utf-8")
-        dom = _chromium(*options, f"--window-size={width},{height}", "--dump-dom", str(file))
+        dom = chromium(*options, f"--window-size={width},{height}", "--dump-dom", str(file))
         measured = re.search(r'<body data-height="(\d+)"', dom)
         if measured is None:
             sys.exit(f"Chromium did not show the page of {png.name}")
         height = min(height, int(measured[1]))
         file.write_text(_FRAME.format(page=escape(html), width=width, height=height), encoding="utf-8")
         png.parent.mkdir(parents=True, exist_ok=True)
-        _chromium(*options, f"--window-size={width},{height}", f"--screenshot={png}", str(file))
+        chromium(*options, f"--window-size={width},{height}", f"--screenshot={png}", str(file))
 
 
-def _chromium(*options: str) -> str:
+def chromium(*options: str) -> str:
     """What Chromium answers; it ends when it is done."""
     binary = shutil.which("chromium") or shutil.which("google-chrome")
     if binary is None:

@@ -1,7 +1,7 @@
 """Tasks that load what dbt steps left, and tell what is new. Their own faults change nothing but their logs."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -88,14 +88,20 @@ class _ObserveOperator(BaseOperator):
         client = hook.get_client(project_id=hook.project_id or named.project, location=named.location)
         return replace(named, client=client)
 
-    def _tell(self, tell: "Callable[[], object]", problems: list[str]) -> None:
+    def _alert(self, settings: "Settings", store: "Store | None", problems: list[str]) -> None:
         """Tell what is new; that nobody is configured to be told is no fault."""
+        if not (settings.slack.token or settings.slack.webhook_url):
+            return
         from observability.errors import ObserveError
+        from observability.pipeline import alert
 
         try:
-            self.log.info("told: %s", tell())
+            telling = alert(settings, store=store)
         except ObserveError as error:
             problems.append(str(error))
+            return
+        self.log.info("told in Slack: %d, left for the next time: %d", telling.done, telling.left)
+        problems += telling.problems
 
 
 class ObserveDbtOperator(_ObserveOperator):
@@ -139,10 +145,8 @@ class ObserveDbtOperator(_ObserveOperator):
             settings = self._settings()
             store = self._store(settings)
             self._load(context, settings, store, counts, problems)
-            if self.alert and (settings.slack.token or settings.slack.webhook_url):
-                from observability.pipeline import alert
-
-                self._tell(lambda: alert(settings, store=store), problems)
+            if self.alert:
+                self._alert(settings, store, problems)
         return counts
 
     def _load(
@@ -174,8 +178,13 @@ class ObserveTickOperator(_ObserveOperator):
     def execute(self, context: "Context") -> None:  # noqa: ARG002 - it is the same for every run
         """Store what was kept aside, and tell what is new."""
         with self._guarded() as problems:
-            from observability.pipeline import tick
+            from observability.pipeline import replay
+            from observability.stores.base import open_store
 
             settings = self._settings()
-            store = self._store(settings)
-            self._tell(lambda: tick(settings, store=store), problems)
+            store = self._store(settings) or open_store(settings)
+            kept = replay(settings, store)
+            self.log.info("stored of what was kept aside: %d, left: %d", kept.stored, kept.left)
+            problems.extend(map(str, kept.errors))
+            if store.exists:
+                self._alert(settings, store, problems)

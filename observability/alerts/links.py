@@ -59,7 +59,12 @@ class Links:
         """The links that can be made for an incident; those of the settings last, or in place of ours."""
         known = {name: value for name, value in _facts(incident).items() if value is not None}
         runbook = incident.declared.observe.runbook
-        made = {"Log": incident.log_url, "BigQuery job": _job(incident), "Runbook": runbook}
+        made = {
+            "Log": incident.log_url,
+            "DAG run": _dag_run(incident.log_url),
+            "BigQuery job": _job(incident),
+            "Runbook": runbook,
+        }
         for label, (template, used) in self._compiled.items():
             made[label] = _rendered(template, known) if used <= known.keys() else None
         return tuple((label, url) for label, text in made.items() if (url := as_url(text)))
@@ -99,6 +104,12 @@ class Links:
                 )
             made[label] = template, used
         return made
+
+
+def _dag_run(log_url: str | None) -> str | None:
+    """The run that a task's log belongs to, as Airflow's own URLs have it."""
+    run, _, task = (log_url or "").partition("/tasks/")
+    return run if task and "/dags/" in run and "/runs/" in run else None
 
 
 def as_url(text: str | None) -> str | None:

@@ -180,7 +180,7 @@ def test_an_incident_looks_like_this() -> None:
 
 
 def test_a_step_that_is_overdue_is_told_like_this() -> None:
-    """As a golden file, though no view finds it yet."""
+    """As a golden file: no view finds it, for the settings say by when."""
     step = replace(incident().failures[0], status="overdue", message="it began every 60 min, and not for 3 h 5 min")
     one = incident(
         kind=Kind.RUN_OVERDUE,
@@ -194,7 +194,8 @@ def test_a_step_that_is_overdue_is_told_like_this() -> None:
         last_good_at=MORNING - timedelta(hours=2),
     )
     shown = [Printed(Operation.POST, CHANNEL, "1", render_incident(notice(one)))]
-    over = replace(one, state=State.RECOVERED, closed_at=MORNING + timedelta(hours=1))
+    came = replace(step, status="success")
+    over = replace(one, state=State.RECOVERED, closed_at=MORNING + timedelta(hours=1), failures=(came,))
     shown.append(Printed(Operation.UPDATE, CHANNEL, "1", render_incident(notice(over))))
     shown.append(Printed(Operation.REPLY, CHANNEL, "2", render_change(notice(over), "recovered"), "1"))
     assert [problems(one.payload) for one in shown] == [[]] * 3

@@ -31,6 +31,19 @@ def test_what_an_incident_holds_is_linked() -> None:
     assert Links({}).of(incident()) == ()
 
 
+@pytest.mark.parametrize(
+    ("log_url", "run"),
+    [
+        ("https://airflow/dags/d/runs/r%3A1/tasks/g.t?try_number=2", "https://airflow/dags/d/runs/r%3A1"),
+        ("https://airflow/sub/dags/d/runs/r/tasks/t/mapped/3?try_number=1", "https://airflow/sub/dags/d/runs/r"),
+        ("https://logs/tasks/1", None),
+        ("javascript:/dags/d/runs/r/tasks/t", None),
+    ],
+)
+def test_the_run_of_a_log_of_airflows_is_linked(log_url: str, run: str | None) -> None:
+    assert dict(Links({}).of(incident(log_url=log_url))).get("DAG run") == run
+
+
 def test_templates_are_filled_and_left_out_where_something_is_not_known() -> None:
     links = Links(
         {

@@ -124,7 +124,9 @@ def test_what_came_down_is_what_went_up_and_keeps_its_uri(root: str, settings: S
         f"{root}/daily/{RUN_ID}/run/-1/1/{name}" for name in ("manifest.json", "run_results.json")
     }
     # the same files are the same step, wherever they lie
-    assert [load.status for load in ingest([root, folder, f"{root}/daily/"], settings).loads] == ["unchanged"] * 3
+    # (one by one: of a file in memory://, two readers at once get in each other's way)
+    for place in (root, folder, f"{root}/daily/"):
+        assert [load.status for load in ingest([place], settings).loads] == ["unchanged"]
     assert loaded(tmp_path) == [("i1", "daily", RUN_ID, "run", 1, "success")]
 
 

@@ -30,7 +30,7 @@ import datetime
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import dag
 
-from observability.airflow import DbtStepOperator, ObserveDbtOperator, dbt_pipeline
+from observability.airflow import DbtStepOperator, ObserveDbtOperator, ObserveTickOperator, dbt_pipeline
 
 STEP = {step!r}
 

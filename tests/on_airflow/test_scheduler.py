@@ -3,18 +3,15 @@
 import json
 import os
 import signal
-import socket
-import subprocess
 import sys
-import urllib.request
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
 from airflow_runs import SLOW, Stage, wait_for
 from fake_slack import FakeSlack
+from standalone import Airflow
 
 pytestmark = pytest.mark.e2e
 
@@ -22,68 +19,6 @@ pytestmark = pytest.mark.e2e
 SLOW_AT_FIRST = """{{ config(materialized='table') }}
 select count(*) as n from range(3000000) a(i), range({{ 600 if env_var('TRY', '1') == '1' else 1 }}) b(j)
 where hash(i, j) = 0"""
-
-
-class Airflow:
-    """`airflow standalone` in a folder of its own."""
-
-    def __init__(self, home: Path, dags: Path) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
-        self.environment = {
-            **os.environ,
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-            "AIRFLOW_HOME": str(home),
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
-            "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
-            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
-            "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
-            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
-            "AIRFLOW__API__HOST": "127.0.0.1",
-            "AIRFLOW__API__PORT": str(self.port),
-            "AIRFLOW__API__BASE_URL": self.url,
-            "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "5",
-        }
-        self.log = home / "standalone.log"
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "airflow", "standalone"],
-                env=self.environment,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                cwd=home,
-            )
-
-    def ask(self, method: str, path: str, body: object = None) -> Any:
-        request = urllib.request.Request(  # noqa: S310 - on the loopback interface
-            f"{self.url}{path}",
-            json.dumps(body).encode() if body is not None else None,
-            {"Content-Type": "application/json", "Authorization": f"Bearer {self.token}"},
-            method=method,
-        )
-        with urllib.request.urlopen(request, timeout=20) as answer:  # noqa: S310
-            return json.load(answer)
-
-    @property
-    def token(self) -> str:
-        with urllib.request.urlopen(f"{self.url}/auth/token", timeout=20) as answer:  # noqa: S310
-            return str(json.load(answer)["access_token"])
-
-    def knows(self, dag_id: str) -> bool:
-        assert self.process.poll() is None, self.log.read_text()[-3000:]
-        try:
-            return bool(self.ask("GET", f"/api/v2/dags/{dag_id}"))
-        except OSError:
-            return False
-
-    def trigger(self, dag_id: str) -> str:
-        return str(self.ask("POST", f"/api/v2/dags/{dag_id}/dagRuns", {"logical_date": None})["dag_run_id"])
-
-    def state(self, dag_id: str, run_id: str) -> str:
-        return str(self.ask("GET", f"/api/v2/dags/{dag_id}/dagRuns/{run_id}")["state"])
 
 
 @pytest.fixture
@@ -121,8 +56,7 @@ def test_a_runner_that_is_killed_and_a_task_that_is_marked_failed_are_loaded_and
     (dags / f"{killed.dag_id}.py").write_text(text)
     home = stage.folder / "home"
     home.mkdir()
-    airflow = Airflow(home, dags)
-    try:
+    with Airflow(home, dags, sys.executable) as airflow:
         wait_for(lambda: airflow.knows(killed.dag_id) and airflow.knows(marked.dag_id), 180)
 
         run_id = airflow.trigger(killed.dag_id)
@@ -149,9 +83,3 @@ def test_a_runner_that_is_killed_and_a_task_that_is_marked_failed_are_loaded_and
         assert message.text.endswith(f"task {marked.dag_id}.dbt.run was interrupted in bakery / prod")
         log = airflow.ask("GET", f"{task}/logs/1")
         assert "1 of 1 START sql table model main.loaves" in json.dumps(log), "dbt's output is in the task's log"
-    finally:
-        os.killpg(airflow.process.pid, signal.SIGTERM)
-        with suppress(subprocess.TimeoutExpired):
-            airflow.process.wait(30)
-        with suppress(ProcessLookupError):
-            os.killpg(airflow.process.pid, signal.SIGKILL)

@@ -263,6 +263,18 @@ def test_without_slack_it_is_told_late_and_once(stage: Stage, slack: FakeSlack) 
     assert texts(slack) == [headline("loaves")]
 
 
+def test_the_tick_tells_what_no_loader_has_told(stage: Stage, slack: FakeSlack) -> None:
+    before = run_dag(stage.dag("ObserveTickOperator(task_id='tick', fail_on_error=True)"))
+    assert (before.state, texts(slack)) == ("success", []), "where nothing was stored yet, there is nothing to tell"
+    stage.model("loaves", BAD)
+    run_dag(stage.dag("dbt_pipeline(steps=['run'], step=STEP, loader={'alert': False})"))
+    assert texts(slack) == []
+    tick = stage.dag("ObserveTickOperator(task_id='tick', fail_on_error=True)")
+    for _ in range(2):
+        assert run_dag(tick).state == "success"
+        assert texts(slack) == [headline("loaves")]
+
+
 @pytest.mark.parametrize(("fails", "state"), [(False, "success"), (True, "failed")])
 def test_a_fault_of_ours_makes_a_run_red_only_where_that_is_asked_for(fails: bool, state: str, stage: Stage) -> None:
     stage.model("loaves", GOOD)

@@ -15,8 +15,9 @@ ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT / "dbt"), str(ROOT / "tests" / "on_airflow")]
 
 import raw_data  # noqa: E402
+from browser import start_browser  # noqa: E402
 from standalone import Airflow  # noqa: E402
-from write_pictures import FOLDER, chromium  # noqa: E402
+from write_pictures import FOLDER  # noqa: E402
 
 PYTHON = ROOT / ".venv" / "airflow" / "bin" / "python"
 DAG = "greenery_daily"
@@ -41,7 +42,7 @@ def main() -> int:
             _wait(lambda: airflow.knows(DAG))
             run = airflow.trigger(DAG)
             _wait(lambda: airflow.state(DAG, run) in {"success", "failed"})
-            _take(f"{airflow.url}/dags/{DAG}/runs/{run}", FOLDER / "dag.png", folder)
+            _take(f"{airflow.url}/dags/{DAG}/runs/{run}", FOLDER / "dag.png")
     return 0
 
 
@@ -53,14 +54,16 @@ def _wait(what: Callable[[], bool]) -> None:
         time.sleep(1)
 
 
-def _take(url: str, png: Path, folder: Path) -> None:
-    chromium(
-        "--virtual-time-budget=20000",
-        "--window-size=1400,800",
-        f"--user-data-dir={folder}/profile",
-        f"--screenshot={png}",
-        url,
-    )
+def _take(url: str, png: Path) -> None:
+    """The graph, with what is in the group."""
+    with start_browser() as browser:
+        page = browser.new_page(viewport={"width": 1600, "height": 600}, device_scale_factor=2)
+        page.goto(url)
+        page.get_by_label("Show Graph").click()
+        page.get_by_label("Expand all task groups").click()
+        page.wait_for_timeout(3_000)
+        page.add_style_tag(content=".react-flow__panel, .react-flow__minimap { display: none }")
+        page.locator(".react-flow").screenshot(path=png)
 
 
 if __name__ == "__main__":

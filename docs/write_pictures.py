@@ -3,16 +3,13 @@
 On Debian: `apt install chromium fonts-lato fonts-noto-color-emoji`.
 """
 
-import re
-import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from html import escape
 from pathlib import Path
-from tempfile import TemporaryDirectory
+
+from browser import start_browser
+from playwright.sync_api import Browser
 
 from observability.alerts.exposures import Exposure, Risk
 from observability.alerts.incidents import Failure, Incident, Kind, Severity, State
@@ -31,11 +28,6 @@ _LINKS = Links(
     }
 )
 _MORNING = datetime(2026, 3, 2, 6, 12, tzinfo=UTC)
-# Chromium's windows are at least 500 wide, so a narrower page is a frame in one; the frame tells its height too.
-_FRAME = """<!doctype html><style>body {{ margin: 0 }} iframe {{ display: block; border: 0 }}</style>
-<iframe srcdoc="{page}" style="width: {width}px; height: {height}px"
-  onload="document.body.dataset.height = this.contentDocument.documentElement.scrollHeight"></iframe>
-"""
 
 
 @dataclass(frozen=True)
@@ -48,32 +40,17 @@ class Picture:
     dark: bool = False
 
 
-def take(html: str, png: Path, width: int, height: int, *, dark: bool = False) -> None:
-    """Take a picture of a page, as high as what is on it and at most `height`; in pixels of CSS, two dots each."""
-    with TemporaryDirectory() as folder:
-        file = Path(folder) / "frame.html"
-        options = [f"--blink-settings=preferredColorScheme={0 if dark else 1}", f"--user-data-dir={folder}/profile"]
-        file.write_text(_FRAME.format(page=escape(html), width=width, height=1), encoding="utf-8")
-        dom = chromium(*options, f"--window-size={width},{height}", "--dump-dom", str(file))
-        measured = re.search(r'<body data-height="(\d+)"', dom)
-        if measured is None:
-            sys.exit(f"Chromium did not show the page of {png.name}")
-        height = min(height, int(measured[1]))
-        file.write_text(_FRAME.format(page=escape(html), width=width, height=height), encoding="utf-8")
-        png.parent.mkdir(parents=True, exist_ok=True)
-        chromium(*options, f"--window-size={width},{height}", f"--screenshot={png}", str(file))
-
-
-def chromium(*options: str) -> str:
-    """What Chromium answers; it ends when it is done."""
-    binary = shutil.which("chromium") or shutil.which("google-chrome")
-    if binary is None:
-        sys.exit("neither chromium nor google-chrome is on the PATH; on Debian: apt install chromium")
-    always = ["--headless", "--no-sandbox", "--hide-scrollbars", "--force-device-scale-factor=2"]
-    done = subprocess.run([binary, *always, *options], capture_output=True, text=True, check=False, timeout=120)
-    if done.returncode:
-        sys.exit(f"{binary} ended with {done.returncode}: {done.stderr.strip()[-500:]}")
-    return done.stdout
+def take(browser: Browser, html: str, png: Path, width: int, *, dark: bool = False) -> None:
+    """Take a picture of a page, as high as what is on it; width in pixels of CSS, two dots each."""
+    page = browser.new_page(
+        viewport={"width": width, "height": 100},
+        device_scale_factor=2,
+        color_scheme="dark" if dark else "light",
+    )
+    page.set_content(html)
+    png.parent.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=png, full_page=True)
+    page.close()
 
 
 def _failing_model() -> Incident:
@@ -194,8 +171,9 @@ PICTURES: Sequence[Picture] = [
 
 def main() -> None:
     """Take all pictures."""
-    for picture in PICTURES:
-        take(picture.page(), FOLDER / f"{picture.name}.png", picture.width, 4_000, dark=picture.dark)
+    with start_browser() as browser:
+        for picture in PICTURES:
+            take(browser, picture.page(), FOLDER / f"{picture.name}.png", picture.width, dark=picture.dark)
 
 
 if __name__ == "__main__":

@@ -61,7 +61,8 @@ while time.monotonic() < end:
 """
 
 DRIVER = """\
-import sys
+import signal, sys
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests themselves may run under nohup
 from pathlib import Path
 from observability.artifacts.step import Step
 from observability.runner import exit_status, run_step

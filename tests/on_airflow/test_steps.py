@@ -244,7 +244,7 @@ def test_without_a_store_the_run_stays_green_and_the_next_loader_stores_what_was
     first = run_dag(stage.dag(body))
     assert (first.state, first.states["dbt.load_run"]) == ("success", "success")
     assert len(list((stage.folder / "spool").rglob("*"))) > 0
-    stage.set(BIGQUERY_EMULATOR_HOST=bigquery_emulator.url)
+    stage.set(BIGQUERY_EMULATOR_HOST=bigquery_emulator.url, DBT_OBSERVE_STORE_TIMEOUT_SECONDS="60")
     open_store(load_settings()).init()
     stage.store = f"bigquery://{PROJECT}/airflow_audit"
     second = run_dag(stage.dag(body))

@@ -4,6 +4,7 @@ from observability.pipeline.alerting import alert, rehearse, resend, send_digest
 from observability.pipeline.attending import Deed, Explanation, act, explain_route, list_incidents
 from observability.pipeline.checking import app_manifest, doctor
 from observability.pipeline.ingestion import IngestReport, LoadReport, LoadStatus, Progress, ingest
+from observability.pipeline.looking import Checked, check_lookml, lookml_place, write_lookml
 from observability.pipeline.questions import Rows, Status, current_status, query_view, view_sql
 from observability.pipeline.running import Afterwards, run
 from observability.pipeline.storing import Replay, init_store, prune, replay, store_ddl
@@ -11,6 +12,7 @@ from observability.pipeline.ticking import Tick, tick
 
 __all__ = [
     "Afterwards",
+    "Checked",
     "Deed",
     "Explanation",
     "IngestReport",
@@ -24,12 +26,14 @@ __all__ = [
     "act",
     "alert",
     "app_manifest",
+    "check_lookml",
     "current_status",
     "doctor",
     "explain_route",
     "ingest",
     "init_store",
     "list_incidents",
+    "lookml_place",
     "prune",
     "query_view",
     "rehearse",
@@ -41,4 +45,5 @@ __all__ = [
     "tell_after",
     "tick",
     "view_sql",
+    "write_lookml",
 ]

@@ -14,7 +14,7 @@ from typing import Any
 
 import duckdb
 import pytest
-import yaml  # type: ignore[import-untyped]
+import yaml
 from fake_slack import FakeSlack, Fault
 from golden import check
 from pydantic import SecretStr

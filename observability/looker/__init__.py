@@ -1,0 +1,1 @@
+"""The LookML project: generated from `audit/`, and checked without a Looker."""

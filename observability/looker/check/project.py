@@ -1,0 +1,259 @@
+"""A LookML project as its files amount to: views with fields, explores with joins, and what is named across files."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+
+from observability.looker.check.source import Block, Problem, Source
+
+_DEFAULT_TIMEFRAMES = ("raw", "time", "date", "week", "month", "quarter", "year")
+_FIELD_KINDS = ("dimension", "dimension_group", "measure", "filter", "parameter")
+CONSTANT = re.compile(r"@\{(\w+)\}")
+
+
+@dataclass(frozen=True)
+class Field:
+    """A field as an explore knows it: of a dimension group, each of its timeframes is one."""
+
+    name: str
+    view: str
+    block: Block
+    timeframe: str = ""
+
+    @property
+    def kind(self) -> str:
+        """dimension, measure, filter or parameter."""
+        return "dimension" if self.block.kind == "dimension_group" else self.block.kind
+
+    @property
+    def type(self) -> str:
+        """Its LookML type."""
+        if self.timeframe:
+            return "date" if self.timeframe != "raw" else "raw"
+        return self.block.text("type", "string")
+
+    @property
+    def is_measure(self) -> bool:
+        """Whether it is of many rows."""
+        return self.block.kind == "measure"
+
+
+@dataclass
+class View:
+    """A view with what refines it."""
+
+    name: str
+    block: Block
+    fields: dict[str, Field] = field(default_factory=dict)
+    sets: dict[str, Block] = field(default_factory=dict)
+
+    @property
+    def table(self) -> str:
+        """The last name of its table, constants put in by nobody."""
+        return self.block.text("sql_table_name").strip().strip("`").rpartition(".")[2]
+
+    def primary_keys(self) -> list[Field]:
+        """The dimensions that name a row."""
+        return [one for one in self.fields.values() if one.block.text("primary_key") == "yes"]
+
+
+@dataclass
+class Explore:
+    """An explore: the views in it, by the names that it gives them."""
+
+    name: str
+    block: Block
+    views: dict[str, str] = field(default_factory=dict)
+    """Alias: the view's name. The first is what it begins with."""
+    joins: dict[str, Block] = field(default_factory=dict)
+
+    @property
+    def base(self) -> str:
+        """The alias of what it begins with."""
+        return next(iter(self.views), self.name)
+
+
+@dataclass
+class Project:
+    """Everything that is defined, and what was wrong with defining it."""
+
+    source: Source
+    views: dict[str, View] = field(default_factory=dict)
+    explores: dict[str, Explore] = field(default_factory=dict)
+    constants: dict[str, Block] = field(default_factory=dict)
+    grants: dict[str, Block] = field(default_factory=dict)
+    datagroups: dict[str, Block] = field(default_factory=dict)
+    formats: set[str] = field(default_factory=set)
+    problems: list[Problem] = field(default_factory=list)
+
+    def say(self, rule: str, block: Block, message: str, line: int | None = None) -> None:
+        """Note a problem."""
+        self.problems.append(Problem(block.path, line or block.line, rule, message))
+
+    @property
+    def models(self) -> Mapping[str, Block]:
+        """The model files, by the model's name."""
+        suffix = ".model.lkml"
+        return {
+            path.rpartition("/")[2].removesuffix(suffix): block
+            for path, block in self.source.files.items()
+            if path.endswith(suffix)
+        }
+
+    def reach(self, path: str) -> frozenset[str]:
+        """The files that a file includes, itself and their own includes too."""
+        found, waiting = {path}, [path]
+        while waiting:
+            block = self.source.files.get(waiting.pop())
+            for name in self.included(block) if block else ():
+                if name not in found:
+                    found.add(name)
+                    waiting.append(name)
+        return frozenset(found)
+
+    def included(self, block: Block) -> Iterator[str]:
+        """The files that a file's own includes match."""
+        for part in block.all("include"):
+            yield from self.matching(part.value or "", block.path)
+
+    def matching(self, pattern: str, path: str) -> list[str]:
+        """The files that an include matches; what is of other projects matches none here."""
+        if pattern.startswith("//"):
+            return []
+        folder = path.rpartition("/")[0]
+        wanted = pattern[1:] if pattern.startswith("/") else f"{folder}/{pattern}".lstrip("/")
+        names = [*self.source.files, *self.source.dashboards]
+        return [name for name in names if any(fnmatchcase(name, f"{wanted}{end}") for end in ("", ".lkml", ".lookml"))]
+
+    def filled(self, text: str) -> str:
+        """A text with the constants' values in it."""
+        known = {name: block.text("value") for name, block in self.constants.items()}
+        return CONSTANT.sub(lambda found: known.get(found[1], found[0]), text)
+
+    def members(self, view: View, item: str, seen: frozenset[str] = frozenset()) -> list[str]:
+        """The names that an item of a list stands for: a field's own, or those of a set (`name*`)."""
+        if not item.endswith("*"):
+            return [item.removeprefix("-")]
+        name = item.removeprefix("-")[:-1].rpartition(".")[2]
+        if name == "ALL_FIELDS":
+            return [*view.fields]
+        if name not in view.sets or name in seen:
+            return []
+        items = [one.value for one in view.sets[name].items("fields")]
+        return [member for one in items for member in self.members(view, one, seen | {name})]
+
+    def accessible(self, explore: Explore) -> dict[str, Field]:
+        """The fields of an explore by `alias.field`: a join may bring some of its view's only."""
+        found: dict[str, Field] = {}
+        for alias, name in explore.views.items():
+            view = self.views.get(name)
+            if view is None:
+                continue
+            brought = explore.joins[alias].items("fields") if alias in explore.joins else ()
+            names = (
+                {m.rpartition(".")[2] for one in brought for m in self.members(view, one.value)} if brought else None
+            )
+            for field_name, one in view.fields.items():
+                if names is None or field_name in names:
+                    found[f"{alias}.{field_name}"] = one
+        return found
+
+
+def nearest(name: str, known: Sequence[str]) -> str:
+    """A hint at what was meant, with a comma before it."""
+    near = get_close_matches(name, known, n=1)
+    return f", did you mean {near[0]}?" if near else ""
+
+
+def build_project(source: Source) -> Project:
+    """Put a project's files together."""
+    project = Project(source, problems=[*source.problems])
+    named = {"constant": project.constants, "access_grant": project.grants, "datagroup": project.datagroups}
+    refinements: list[Block] = []
+    for path, file in source.files.items():
+        del path
+        for kind, known in named.items():
+            for block in file.blocks(kind):
+                _define(project, known, block)
+        project.formats |= {block.name for block in file.blocks("named_value_format")}
+        for block in file.blocks("view", "explore"):
+            if block.name.startswith("+"):
+                refinements.append(block)
+            else:
+                _define(project, {name: one.block for name, one in _of(project, block.kind).items()}, block)
+                _add(project, block)
+    for block in refinements:
+        _refine(project, block)
+    return project
+
+
+def _of(project: Project, kind: str) -> Mapping[str, View] | Mapping[str, Explore]:
+    return project.views if kind == "view" else project.explores
+
+
+def _define(project: Project, known: dict[str, Block], block: Block) -> None:
+    if first := known.get(block.name):
+        where = f"{first.path}:{first.line}"
+        project.say("duplicate", block, f"{block.kind} {block.name} is defined at {where} already")
+    else:
+        known[block.name] = block
+
+
+def _add(project: Project, block: Block) -> None:
+    if block.kind == "view":
+        view = project.views.setdefault(block.name, View(block.name, block))
+        _add_fields(project, view, block)
+    else:
+        explore = project.explores.setdefault(block.name, Explore(block.name, block))
+        alias = block.text("view_name") or block.name
+        explore.views[alias] = block.text("from") or alias
+        _add_joins(project, explore, block)
+
+
+def _add_fields(project: Project, view: View, block: Block, *, refines: bool = False) -> None:
+    for one in block.blocks(*_FIELD_KINDS):
+        for name, timeframe in _names(one):
+            if name in view.fields and not refines:
+                first = view.fields[name].block
+                project.say("duplicate", one, f"field {view.name}.{name} is defined at line {first.line} already")
+            view.fields[name] = Field(name, view.name, one, timeframe)
+    for one in block.blocks("set"):
+        if one.name in view.sets and not refines:
+            project.say("duplicate", one, f"set {one.name} is defined twice")
+        view.sets[one.name] = one
+
+
+def _names(block: Block) -> Iterator[tuple[str, str]]:
+    """The names of a block's fields, and their timeframes."""
+    if block.kind != "dimension_group":
+        yield block.name, ""
+        return
+    said = [item.value for item in block.items("timeframes")] or list(_DEFAULT_TIMEFRAMES)
+    for timeframe in said if block.text("type") != "duration" else []:
+        yield f"{block.name}_{timeframe}", timeframe
+
+
+def _add_joins(project: Project, explore: Explore, block: Block) -> None:
+    for join in block.blocks("join"):
+        if join.name in explore.views:
+            project.say("duplicate", join, f"{join.name} is in explore {explore.name} already")
+        explore.views[join.name] = join.text("from") or join.name
+        explore.joins[join.name] = join
+
+
+def _refine(project: Project, block: Block) -> None:
+    name = block.name.removeprefix("+")
+    if block.kind == "view" and name in project.views:
+        view = project.views[name]
+        view.block.parts += [part for part in block.parts if part.block is None]
+        _add_fields(project, view, block, refines=True)
+    elif block.kind == "explore" and name in project.explores:
+        explore = project.explores[name]
+        explore.block.parts += block.parts
+        _add_joins(project, explore, block)
+    else:
+        known = [*_of(project, block.kind)]
+        project.say("unknown view" if block.kind == "view" else "unknown explore", block,
+                    f"+{name} refines a {block.kind} that is not there{nearest(name, known)}")  # fmt: skip

@@ -1,0 +1,215 @@
+"""LookML files as they are written: blocks, lists and values, each with its line."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from observability.errors import ConfigError
+
+if TYPE_CHECKING:
+    from lkml.tree import ContainerNode
+
+_LARGEST = 5_000_000
+_SUFFIXES = (".lkml", ".dashboard.lookml")
+
+
+@dataclass(frozen=True, order=True)
+class Problem:
+    """A fault of a project. `rule` names its kind, `path` is below the project's root, lines count from 1."""
+
+    path: str
+    line: int
+    rule: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Item:
+    """A value in a list: with a key in `filters: [a: "x"]`, without one in `fields: [a]`."""
+
+    key: str
+    value: str
+    line: int
+
+
+@dataclass
+class Block:
+    """A block: `dimension: name { … }`. What may be said once and is said twice is in `parts` twice."""
+
+    kind: str
+    name: str
+    path: str
+    line: int
+    parts: list["Part"] = field(default_factory=list)
+
+    def all(self, key: str) -> Iterator["Part"]:
+        """What is said by that key, in order."""
+        return (part for part in self.parts if part.key == key)
+
+    def one(self, key: str) -> "Part | None":
+        """What is said last by that key."""
+        return next(reversed([*self.all(key)]), None)
+
+    def text(self, key: str, default: str = "") -> str:
+        """The value of a key that has one."""
+        part = self.one(key)
+        return part.value if part and part.value is not None else default
+
+    def items(self, key: str) -> Sequence[Item]:
+        """The items of all lists by that key."""
+        return [item for part in self.all(key) for item in part.items]
+
+    def blocks(self, *kinds: str) -> Iterator["Block"]:
+        """The blocks in it, of these kinds."""
+        return (part.block for part in self.parts if part.block and part.key in kinds)
+
+
+@dataclass(frozen=True)
+class Part:
+    """What is said by a key: a value, a list's items, or a block."""
+
+    key: str
+    line: int
+    value: str | None = None
+    items: Sequence[Item] = ()
+    block: Block | None = None
+
+
+@dataclass(frozen=True)
+class Yaml:
+    """A value of a dashboard's YAML, with its line: a text, a list or a mapping."""
+
+    line: int
+    value: Any
+
+    def get(self, key: str) -> "Yaml | None":
+        """A mapping's value by key."""
+        return next((value for name, value in self.entries() if name == key), None)
+
+    def entries(self) -> Sequence[tuple[str, "Yaml"]]:
+        """A mapping's keys and values."""
+        return self.value if isinstance(self.value, tuple) else ()
+
+    def each(self) -> "Sequence[Yaml]":
+        """A list's values."""
+        return self.value if isinstance(self.value, list) else []
+
+    def text(self) -> str:
+        """A scalar's text."""
+        return self.value if isinstance(self.value, str) else ""
+
+
+@dataclass
+class Source:
+    """All files of a project."""
+
+    root: Path
+    files: dict[str, Block] = field(default_factory=dict)
+    """Per LookML file its contents, as one block."""
+    dashboards: dict[str, Yaml] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+
+def read_source(root: Path) -> Source:
+    """Read a folder. What cannot be read is among the problems. Raises ConfigError where there is no project."""
+    if not root.is_dir():
+        raise ConfigError(f"{str(root)!r} is no folder", where="--check", next_step="name the root of a LookML project")
+    source = Source(root)
+    found = sorted(path for path in root.rglob("*") if path.name.endswith(_SUFFIXES) and path.is_file())
+    if not found:
+        raise ConfigError(
+            f"no .lkml file is in {str(root)!r}",
+            where="--check",
+            next_step="name the root of a LookML project, such as what dbt-observe lookml --out wrote to",
+        )
+    for path in found:
+        name = path.relative_to(root).as_posix()
+        try:
+            if path.stat().st_size > _LARGEST:
+                raise _UnreadableError(f"larger than {_LARGEST:,} bytes")
+            text = path.read_bytes().decode("utf-8")
+            if name.endswith(".lookml"):
+                source.dashboards[name] = _read_yaml(text)
+            else:
+                source.files[name] = _read_lookml(name, text)
+        except _UnreadableError as error:
+            source.problems.append(Problem(name, error.line, "syntax", error.message))
+        except (OSError, UnicodeDecodeError) as error:
+            source.problems.append(Problem(name, 1, "syntax", f"cannot be read: {error}"))
+    return source
+
+
+class _UnreadableError(Exception):
+    def __init__(self, message: str, line: int = 1) -> None:
+        super().__init__(message)
+        self.message, self.line = message, line
+
+
+def _read_lookml(name: str, text: str) -> Block:
+    import lkml
+
+    try:
+        tree = lkml.parse(text)
+        return _block("file", "", name, 1, tree.container)
+    except (SyntaxError, IndexError, KeyError, AttributeError, RecursionError) as error:
+        # The parser names a line in its own words, or trips over a text that has no end.
+        raise _UnreadableError(f"no LookML: {error or type(error).__name__}", _line_in(str(error))) from error
+
+
+def _line_in(message: str) -> int:
+    words = message.split()
+    numbers = [words[at + 1] for at, word in enumerate(words[:-1]) if word == "line"]
+    return int(numbers[-1].strip(".,:")) if numbers and numbers[-1].strip(".,:").isdigit() else 1
+
+
+def _block(kind: str, name: str, path: str, line: int, container: "ContainerNode | None") -> Block:
+    from lkml.tree import BlockNode, ListNode
+
+    made = Block(kind, name, path, line)
+    for node in container.items if container else ():
+        key, at = node.type.value, node.type.line_number or line
+        if isinstance(node, BlockNode):
+            inner = _block(key, node.name.value if node.name else "", path, at, node.container)
+            made.parts.append(Part(key, at, block=inner))
+        elif isinstance(node, ListNode):
+            made.parts.append(Part(key, at, items=tuple(_items(node.items, at))))
+        else:
+            made.parts.append(Part(key, at, value=str(node.value.value)))
+    return made
+
+
+def _items(nodes: Sequence[Any], line: int) -> Iterator[Item]:
+    for node in nodes:
+        if hasattr(node, "type"):
+            yield Item(node.type.value, str(node.value.value), node.type.line_number or line)
+        else:
+            yield Item("", str(node.value), node.line_number or line)
+
+
+def _read_yaml(text: str) -> Yaml:
+    import yaml
+
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        return Yaml(1, []) if node is None else _yaml(node, set())
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        raise _UnreadableError(f"no YAML: {error.problem}", mark.line + 1 if mark else 1) from error
+    except (yaml.YAMLError, RecursionError) as error:
+        raise _UnreadableError(f"no YAML: {error}") from error
+
+
+def _yaml(node: Any, above: set[int]) -> Yaml:
+    """A node of YAML's own tree. A mapping's keys stay in order, and twice where they are said twice."""
+    import yaml
+
+    line = node.start_mark.line + 1
+    if id(node) in above:
+        raise _UnreadableError("an alias that holds itself", line)
+    if isinstance(node, yaml.SequenceNode):
+        return Yaml(line, [_yaml(one, above | {id(node)}) for one in node.value])
+    if isinstance(node, yaml.MappingNode):
+        inner = above | {id(node)}
+        return Yaml(line, tuple((str(key.value), _yaml(value, inner)) for key, value in node.value))
+    return Yaml(line, str(node.value))

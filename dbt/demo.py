@@ -1,8 +1,8 @@
 """Four mornings of the Greenery shop on real dbt, watched by dbt-observe: `make demo`.
 
 The first is healthy; before the second, orders change their status; on the third upstream breaks; the fourth is
-healthy again. Everything it writes is below .demo/, made anew each time. Whatever does not come out as it has to ends
-the demo with exit code 1.
+healthy again. Everything it writes is below .demo/, or the folder that is its argument, made anew each time. Whatever
+does not come out as it has to ends the demo with exit code 1.
 """
 
 import contextlib
@@ -28,8 +28,6 @@ from rich.text import Text
 ROOT = Path(__file__).parent.parent
 PROJECT = Path("dbt", "greenery")
 DEMO = Path(".demo")
-DATABASE, AUDIT, TARGET, LOGS = DEMO / "greenery.duckdb", DEMO / "audit.duckdb", DEMO / "target", DEMO / "logs"
-STORE = f"duckdb:///{AUDIT}"
 WIDTH = 100
 SLACK_SETTINGS = "DBT_OBSERVE_SLACK__"
 SLACK_TOKEN = f"{SLACK_SETTINGS}TOKEN"
@@ -100,29 +98,40 @@ MORNINGS = (
 class Demo:
     """The four mornings, told on a console."""
 
-    def __init__(self, console: Console, bin_folder: Path) -> None:
+    def __init__(self, console: Console, bin_folder: Path, folder: Path = DEMO) -> None:
         self.console = console
         self.bin = bin_folder
+        self.folder = folder
+        self.database, self.audit = folder / "greenery.duckdb", folder / "audit.duckdb"
+        self.target, self.logs = folder / "target", folder / "logs"
+        self.store = f"duckdb:///{self.audit}"
 
     def play(self) -> None:
         """Live through the mornings. Raises UnexpectedError."""
         began = time.monotonic()
-        if DEMO.exists():
-            shutil.rmtree(DEMO)
-        LOGS.mkdir(parents=True)
+        self.begin()
         self._say(Text("Greenery: four mornings of a shop, on real dbt and DuckDB", "bold"))
-        self._say(Text(f"Each dbt command runs under dbt-observe, which keeps what it left in {AUDIT}.", "dim"))
+        self._say(Text(f"Each dbt command runs under dbt-observe, which keeps what it left in {self.audit}.", "dim"))
         for morning in MORNINGS:
-            self._live(morning)
+            self.live(morning)
         self._finale(time.monotonic() - began)
 
-    def _live(self, morning: Morning) -> None:
+    def begin(self) -> None:
+        """Make the folder anew. Raises UnexpectedError for one that is no demo's."""
+        if self.folder.exists():
+            if self.folder != DEMO and any(self.folder.iterdir()) and not self.audit.exists():
+                raise UnexpectedError(f"{self.folder} is no folder of an earlier demo, so it is not removed")
+            shutil.rmtree(self.folder)
+        self.logs.mkdir(parents=True)
+
+    def live(self, morning: Morning) -> None:
+        """Live through one morning. Raises UnexpectedError."""
         self._say()
         self._say(Text(f"Morning {morning.number}: {morning.story}", "bold"))
         began = time.monotonic()
         tables = raw_data.shop(morning.number, datetime.now(UTC))
         try:
-            raw_data.land_in_duckdb(tables, DATABASE)
+            raw_data.land_in_duckdb(tables, self.database)
         except duckdb.Error as error:
             raise UnexpectedError(f"the raw data cannot be landed: {error}") from error
         rows = sum(table.num_rows for table in tables.values())
@@ -135,8 +144,8 @@ class Demo:
 
     def _step(self, morning: Morning, command: str, expected: Outcome) -> None:
         """One dbt command under dbt-observe. What it came to is read from the audit store, not from dbt."""
-        began, log = time.monotonic(), LOGS / f"morning-{morning.number}-{command.replace(' ', '-')}.txt"
-        observe = [str(self.bin / "dbt-observe"), "run", "--store", STORE, "--environment", "demo", "--"]
+        began, log = time.monotonic(), self.logs / f"morning-{morning.number}-{command.replace(' ', '-')}.txt"
+        observe = [str(self.bin / "dbt-observe"), "run", "--store", self.store, "--environment", "demo", "--"]
         exit_code = self._run(
             [*observe, *self._dbt(command)], log, {"AIRFLOW_CTX_DAG_RUN_ID": f"morning_{morning.number}"}
         )
@@ -174,26 +183,26 @@ class Demo:
         return {
             **inherited,
             "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
-            "DBT_TARGET_PATH": str(TARGET.absolute()),
-            "DBT_LOG_PATH": str(LOGS.absolute()),
-            "DBT_OBSERVE_ARTIFACTS_DIR": str(DEMO / "artifacts"),
-            "GREENERY_DUCKDB_PATH": str(DATABASE.absolute()),
+            "DBT_TARGET_PATH": str(self.target.absolute()),
+            "DBT_LOG_PATH": str(self.logs.absolute()),
+            "DBT_OBSERVE_ARTIFACTS_DIR": str(self.folder / "artifacts"),
+            "GREENERY_DUCKDB_PATH": str(self.database.absolute()),
             **more,
         }
 
     def _stored(self, command: str, log: Path) -> Outcome:
         facts = "source_freshness" if command == "source freshness" else "run_results"
         last = "SELECT invocation_id, command, exit_code FROM invocations ORDER BY started_at DESC LIMIT 1"
-        steps = _query(AUDIT, last) if AUDIT.exists() else []
+        steps = _query(self.audit, last) if self.audit.exists() else []
         if not steps or steps[0][1] != command:
             raise UnexpectedError(f"dbt {command} is not in the audit store", log)
         counts = f"SELECT status, count(*) FROM {facts} WHERE invocation_id = ? GROUP BY 1"  # noqa: S608
-        return Outcome(steps[0][2], dict(_query(AUDIT, counts, steps[0][0])))
+        return Outcome(steps[0][2], dict(_query(self.audit, counts, steps[0][0])))
 
     def _check_snapshot(self, *, tell: bool) -> None:
         states = "SELECT order_id, count(*) AS states FROM orders_snapshot GROUP BY 1"
-        found = dict(_query(DATABASE, f"SELECT states, count(*) FROM ({states}) GROUP BY 1"))  # noqa: S608
-        orders = _query(DATABASE, "SELECT count(*) FROM raw.orders")[0][0]
+        found = dict(_query(self.database, f"SELECT states, count(*) FROM ({states}) GROUP BY 1"))  # noqa: S608
+        orders = _query(self.database, "SELECT count(*) FROM raw.orders")[0][0]
         changed = raw_data.CHANGED_ORDERS
         if found != {1: orders - changed, 2: changed}:
             raise UnexpectedError(
@@ -208,19 +217,19 @@ class Demo:
         told = self._observe("alert", "--print")
         for needed in morning.told:
             if needed not in told:
-                raise UnexpectedError(f"the alert does not speak of {needed}", LOGS / "alert.txt")
+                raise UnexpectedError(f"the alert does not speak of {needed}", self.logs / "alert.txt")
         if SLACK_TOKEN in os.environ:
             self._observe("alert", slack=True)
 
     def _observe(self, command: str, *options: str, slack: bool = False) -> str:
         """Run a dbt-observe command, pass on what it prints, and return that; with `slack`, by the user's settings."""
-        log = LOGS / f"{command}.txt"
+        log = self.logs / f"{command}.txt"
         look = {"FORCE_COLOR": "1", "COLUMNS": str(self.console.width)} if self.console.is_terminal else {}
         if slack:  # all of it in the one channel that is set: the shop's own channels are not there
             look |= {name: value for name, value in os.environ.items() if name.startswith(SLACK_SETTINGS)}
             rule = {"channel": os.environ.get(f"{SLACK_SETTINGS}CHANNEL")}
             look[f"{SLACK_SETTINGS}RULES"] = json.dumps([rule] if rule["channel"] else [])
-        exit_code = self._run([str(self.bin / "dbt-observe"), command, *options, "--store", STORE], log, look)
+        exit_code = self._run([str(self.bin / "dbt-observe"), command, *options, "--store", self.store], log, look)
         text = log.read_text(encoding="utf-8")
         if exit_code:
             raise UnexpectedError(f"dbt-observe {command} ended with exit code {exit_code}", log)
@@ -232,11 +241,11 @@ class Demo:
         self._say()
         self._say(Text("After the four mornings (dbt-observe status)", "bold"))
         self._observe("status")
-        log = LOGS / "compile.txt"
+        log = self.logs / "compile.txt"
         if self._run([*self._dbt("compile"), "--select", "conversion_funnel"], log, {}):
             raise UnexpectedError("the analysis conversion_funnel cannot be compiled", log)
-        sql = (TARGET / "compiled" / "greenery" / "analyses" / "conversion_funnel.sql").read_text(encoding="utf-8")
-        columns, found = _ask(DATABASE, sql)
+        sql = (self.target / "compiled" / "greenery" / "analyses" / "conversion_funnel.sql").read_text(encoding="utf-8")
+        columns, found = _ask(self.database, sql)
         rows = tuple(tuple(str(value) for value in row) for row in found)
         self._say()
         self._say(Text("The product funnel (analyses/conversion_funnel.sql), a column a day", "bold"))
@@ -244,7 +253,7 @@ class Demo:
         if rows != FUNNEL:
             raise UnexpectedError("the funnel is not what the shop's data amounts to")
         self._say()
-        where = f"The audit rows are in {AUDIT}, dbt's own files in {DEMO / 'artifacts'}."
+        where = f"The audit rows are in {self.audit}, dbt's own files in {self.folder / 'artifacts'}."
         self._say(Text(f"Four mornings in {seconds:.0f} s. {where}"))
         self._say("To try next:")
         for command in self._next_commands():
@@ -255,12 +264,12 @@ class Demo:
         causes = "name,kind,severity,state,opened_at,closed_at"
         runs = "dag_run_id,outcome,duration_seconds,nodes_ok,nodes_failure,tests_failed,exposures_affected"
         return (
-            f"{folder}/dbt-observe incidents --store {STORE}",
-            f"{folder}/dbt-observe route fct_orders --store {STORE}",
-            f"{folder}/dbt-observe validate {TARGET}",
-            f"less {LOGS / f'morning-{raw_data.BROKEN_MORNING}-run.txt'}",
-            f"{folder}/dbt-observe query pipeline_runs --store {STORE} --columns {runs}",
-            f"{folder}/dbt-observe query incidents --store {STORE} --columns {causes}",
+            f"{folder}/dbt-observe incidents --store {self.store}",
+            f"{folder}/dbt-observe route fct_orders --store {self.store}",
+            f"{folder}/dbt-observe validate {self.target}",
+            f"less {self.logs / f'morning-{raw_data.BROKEN_MORNING}-run.txt'}",
+            f"{folder}/dbt-observe query pipeline_runs --store {self.store} --columns {runs}",
+            f"{folder}/dbt-observe query incidents --store {self.store} --columns {causes}",
         )
 
     def _say(self, what: Text | Table | str = "") -> None:
@@ -309,9 +318,10 @@ def main() -> int:
     """Play the demo; give its exit code."""
     os.chdir(ROOT)
     console = Console(highlight=False, markup=False, emoji=False)
+    folder = Path(*sys.argv[1:2]) if sys.argv[1:] else DEMO
     console.width = min(console.width, WIDTH) if console.is_terminal else WIDTH
     try:
-        Demo(console, Path(sys.executable).parent).play()
+        Demo(console, Path(sys.executable).parent, folder).play()
     except UnexpectedError as error:
         console.print(Text(f"\nThe demo did not come out as it has to: {error}", "bold red"))
         if error.log:
@@ -319,7 +329,7 @@ def main() -> int:
             console.print(Text("\n".join(["", *said, "", f"All of it is in {error.log}."])), soft_wrap=True)
         return 1
     except KeyboardInterrupt:
-        console.print(Text(f"\nStopped. What there is lies in {DEMO}; the next demo starts anew.", "yellow"))
+        console.print(Text(f"\nStopped. What there is lies in {folder}; the next demo starts anew.", "yellow"))
         return INTERRUPTED
     return 0
 

@@ -87,6 +87,8 @@ class Project:
     datagroups: dict[str, Block] = field(default_factory=dict)
     formats: set[str] = field(default_factory=set)
     problems: list[Problem] = field(default_factory=list)
+    _reached: dict[str, frozenset[str]] = field(default_factory=dict)
+    _accessible: dict[str, dict[str, Field]] = field(default_factory=dict)
 
     def say(self, rule: str, block: Block, message: str, line: int | None = None) -> None:
         """Note a problem."""
@@ -104,6 +106,8 @@ class Project:
 
     def reach(self, path: str) -> frozenset[str]:
         """The files that a file includes, itself and their own includes too."""
+        if path in self._reached:
+            return self._reached[path]
         found, waiting = {path}, [path]
         while waiting:
             block = self.source.files.get(waiting.pop())
@@ -111,7 +115,8 @@ class Project:
                 if name not in found:
                     found.add(name)
                     waiting.append(name)
-        return frozenset(found)
+        self._reached[path] = frozenset(found)
+        return self._reached[path]
 
     def included(self, block: Block) -> Iterator[str]:
         """The files that a file's own includes match."""
@@ -145,8 +150,10 @@ class Project:
         return [member for one in items for member in self.members(view, one, seen | {name})]
 
     def accessible(self, explore: Explore) -> dict[str, Field]:
-        """The fields of an explore by `alias.field`: a join may bring some of its view's only."""
-        found: dict[str, Field] = {}
+        """The fields of an explore by `alias.field`: a join may bring some of its view's only. Once all is put together."""
+        if explore.name in self._accessible:
+            return self._accessible[explore.name]
+        found = self._accessible[explore.name] = {}
         for alias, name in explore.views.items():
             view = self.views.get(name)
             if view is None:
@@ -218,11 +225,18 @@ def _add_fields(project: Project, view: View, block: Block, *, refines: bool = F
             if name in view.fields and not refines:
                 first = view.fields[name].block
                 project.say("duplicate", one, f"field {view.name}.{name} is defined at line {first.line} already")
-            view.fields[name] = Field(name, view.name, one, timeframe)
+            view.fields[name] = Field(name, view.name, _over(view.fields.get(name), one), timeframe)
     for one in block.blocks("set"):
         if one.name in view.sets and not refines:
             project.say("duplicate", one, f"set {one.name} is defined twice")
         view.sets[one.name] = one
+
+
+def _over(before: Field | None, block: Block) -> Block:
+    """A field's block, over what it refines."""
+    if before is None:
+        return block
+    return Block(block.kind, block.name, block.path, block.line, [*before.block.parts, *block.parts])
 
 
 def _names(block: Block) -> Iterator[tuple[str, str]]:

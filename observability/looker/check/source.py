@@ -134,16 +134,16 @@ def read_source(root: Path) -> Source:
             else:
                 source.files[name] = _read_lookml(name, text)
         except _UnreadableError as error:
-            source.problems.append(Problem(name, error.line, "syntax", error.message))
+            source.problems.append(Problem(name, error.line, error.rule, error.message))
         except (OSError, UnicodeDecodeError) as error:
             source.problems.append(Problem(name, 1, "syntax", f"cannot be read: {error}"))
     return source
 
 
 class _UnreadableError(Exception):
-    def __init__(self, message: str, line: int = 1) -> None:
+    def __init__(self, message: str, line: int = 1, rule: str = "syntax") -> None:
         super().__init__(message)
-        self.message, self.line = message, line
+        self.message, self.line, self.rule = message, line, rule
 
 
 def _read_lookml(name: str, text: str) -> Block:
@@ -152,7 +152,9 @@ def _read_lookml(name: str, text: str) -> Block:
     try:
         tree = lkml.parse(text)
         return _block("file", "", name, 1, tree.container)
-    except (SyntaxError, IndexError, KeyError, AttributeError, RecursionError) as error:
+    except KeyError as error:
+        raise _UnreadableError(f"said twice: {error.args[0] if error.args else ''}", rule="duplicate") from error
+    except (SyntaxError, IndexError, AttributeError, RecursionError) as error:
         # The parser names a line in its own words, or trips over a text that has no end.
         raise _UnreadableError(f"no LookML: {error or type(error).__name__}", _line_in(str(error))) from error
 
@@ -192,7 +194,7 @@ def _read_yaml(text: str) -> Yaml:
 
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
-        return Yaml(1, []) if node is None else _yaml(node, set())
+        return Yaml(1, []) if node is None else _yaml(node, frozenset(), {})
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         raise _UnreadableError(f"no YAML: {error.problem}", mark.line + 1 if mark else 1) from error
@@ -200,16 +202,27 @@ def _read_yaml(text: str) -> Yaml:
         raise _UnreadableError(f"no YAML: {error}") from error
 
 
-def _yaml(node: Any, above: set[int]) -> Yaml:
-    """A node of YAML's own tree. A mapping's keys stay in order, and twice where they are said twice."""
+def _yaml(node: Any, above: frozenset[int], known: dict[int, Yaml]) -> Yaml:
+    """A node of YAML's own tree, each once however many aliases name it. What is said twice in a mapping stays so."""
     import yaml
 
     line = node.start_mark.line + 1
     if id(node) in above:
         raise _UnreadableError("an alias that holds itself", line)
-    if isinstance(node, yaml.SequenceNode):
-        return Yaml(line, [_yaml(one, above | {id(node)}) for one in node.value])
-    if isinstance(node, yaml.MappingNode):
+    if id(node) not in known:
         inner = above | {id(node)}
-        return Yaml(line, tuple((str(key.value), _yaml(value, inner)) for key, value in node.value))
-    return Yaml(line, str(node.value))
+        made: Any
+        if isinstance(node, yaml.SequenceNode):
+            made = [_yaml(one, inner, known) for one in node.value]
+        elif isinstance(node, yaml.MappingNode):
+            made = tuple((_key(key), _yaml(value, inner, known)) for key, value in node.value)
+        else:
+            made = str(node.value)
+        known[id(node)] = Yaml(line, made)
+    return known[id(node)]
+
+
+def _key(node: Any) -> str:
+    if not isinstance(node.value, str):
+        raise _UnreadableError("a key that is no text", node.start_mark.line + 1)
+    return node.value

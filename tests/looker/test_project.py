@@ -1,0 +1,247 @@
+"""What is generated: the same each time, described, parsed by whoever parses LookML, and nothing but columns."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import golden
+import lkml
+import looker_cst
+import pytest
+import yaml
+
+from observability.audit.schema import ColumnType
+from observability.audit.views import JOURNALS, find_view
+from observability.config import Settings
+from observability.errors import ConfigError
+from observability.looker import funnel
+from observability.looker.dashboards import DASHBOARDS, LOOKS
+from observability.looker.explores import EXPLORES
+from observability.looker.fields import LOOKML_TYPES, label_of
+from observability.looker.project import Place, build_project, look_path
+from observability.looker.views import VIEWS
+from observability.looker.writing import write_files
+from observability.pipeline import check_lookml, lookml_place, write_lookml
+
+PLACE = Place("bq", "shop-prod", "dbt_audit", "https://airflow.example", "https://docs.example", "https://triage.example")
+FILES = build_project(PLACE)
+BLOCKS = ("dimensions", "dimension_groups", "measures")
+
+
+def views() -> dict[str, dict[str, Any]]:
+    found = [lkml.load(text) for name, text in FILES.items() if name.endswith(".view.lkml")]
+    return {view["name"]: view for document in found for view in document["views"]}
+
+
+def test_it_is_the_same_each_time() -> None:
+    assert build_project(PLACE) == FILES
+    assert list(FILES) == sorted(FILES)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "manifest.lkml",
+        "dbt_observability.model.lkml",
+        "views/exposure_impacts.view.lkml",
+        "explores/node_results.explore.lkml",
+        "dashboards/process_failures.dashboard.lookml",
+        "greenery/sessions.view.lkml",
+        "README.md",
+    ],
+)
+def test_a_file_is_as_it_was_read(name: str) -> None:
+    golden.check(f"lookml/{name.replace('/', '.')}", FILES[name])
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if name.endswith(".lkml")])
+def test_lookml_parses_and_comes_back_the_same(name: str) -> None:
+    assert lkml.dump(lkml.load(FILES[name])).strip() == FILES[name].strip()
+    assert looker_cst.parse(FILES[name]) is not None
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if name.endswith(".lookml")])
+def test_a_dashboard_is_yaml(name: str) -> None:
+    (board,) = yaml.safe_load(FILES[name])
+    assert {"dashboard", "title", "description", "layout", "filters", "elements"} <= board.keys()
+
+
+def test_every_type_of_a_column_has_one_in_lookml() -> None:
+    assert LOOKML_TYPES.keys() == set(ColumnType)
+
+
+def test_every_column_is_a_field_and_no_field_is_anything_else() -> None:
+    """No SQL of Looker's own: a column, a list as text, or the columns that name a row."""
+    made = views()
+    for look in VIEWS:
+        view = find_view(look.name)
+        columns = {column.name: column for column in view.columns if not look.only or column.name in look.only}
+        wanted = {name for name, column in columns.items() if column.type is not ColumnType.STRUCT}
+        found = set()
+        for kind in ("dimensions", "dimension_groups"):
+            for field in made[look.name].get(kind, []):
+                if field["name"] == "key" and len(view.key) > 1:
+                    assert re.findall(r"\$\{TABLE\}\.(\w+)", field["sql"]) == list(view.key)
+                    continue
+                plain = re.fullmatch(r"\$\{TABLE\}\.(\w+)|ARRAY_TO_STRING\(\$\{TABLE\}\.(\w+), ', '\)", field["sql"])
+                assert plain, field
+                found.add(plain[1] or plain[2])
+        assert found == wanted
+        for measure in made[look.name].get("measures", []):
+            simple = r"\$\{\w+\}|1\.0 \* \$\{\w+\} / NULLIF\(\$\{\w+\}, 0\)|"
+            assert re.fullmatch(simple, measure.get("sql", "")), measure
+
+
+def test_every_field_is_described_and_says_what_it_is() -> None:
+    for view in views().values():
+        for kind in BLOCKS:
+            for field in view.get(kind, []):
+                assert field["description"], field
+                assert field.get("hidden") == "yes" or field["label"], field
+
+
+def test_errors_and_sql_are_for_those_who_are_granted_it() -> None:
+    granted = {
+        (view["name"], field["name"]): field["required_access_grants"]
+        for view in views().values()
+        for field in view["dimensions"]
+        if "required_access_grants" in field
+    }
+    assert granted["incidents", "message"] == ["dbt_error_text"]
+    assert granted["test_failures", "compiled_code"] == ["dbt_compiled_sql"]
+    told = {"message", "error", "code", "vars", "env", "args"}
+    for view in views().values():
+        for field in (one for one in view["dimensions"] if one["type"] == "string"):
+            assert (view["name"], field["name"]) in granted or field["name"].rpartition("_")[2] not in told, field
+
+
+def test_all_that_people_ask_of_a_run_is_in_an_explore() -> None:
+    """Also deliveries, which are a journal; what other views are made of is in none."""
+    shown = {look.name for look in VIEWS}
+    left_out = {"nodes", "exposure_ancestors", "incident_actions", "current_nodes", "current_states", "exposures",
+                "sources", "source_freshness"}  # fmt: skip
+    assert shown == {view.name for view in map(find_view, shown)}
+    assert shown.isdisjoint(left_out)
+    assert {explore.view for explore in EXPLORES} | {j.view for e in EXPLORES for j in e.joins} == shown
+    assert "deliveries" in JOURNALS
+
+
+def test_labels_are_written_as_people_write_them() -> None:
+    assert [label_of(name) for name in ("dag_run_id", "log_url", "tib_billed", "dbt_version", "git_sha")] == [
+        "DAG run ID",
+        "Log URL",
+        "TiB billed",
+        "dbt version",
+        "Git SHA",
+    ]
+
+
+def test_a_look_is_opened_by_an_address() -> None:
+    paths = [look_path(look.question) for look in LOOKS]
+    assert paths[1] == (
+        "/explore/dbt_observability/pipeline_runs?fields=pipeline_runs.started_time%2Cpipeline_runs.dag_id%2C"
+        "pipeline_runs.dag_run_id%2Cpipeline_runs.environment%2Cpipeline_runs.outcome%2Cpipeline_runs.nodes_failure%2C"
+        "pipeline_runs.tests_failed%2Cpipeline_runs.exposures_affected&f[pipeline_runs.run_date]=1%20days"
+        "&f[pipeline_runs.outcome]=failure%2Cinterrupted%2Cnot%5E_run&sorts=pipeline_runs.started_time%20desc&limit=500"
+    )
+    assert all(path in FILES["README.md"] for path in paths)
+
+
+def test_the_shops_funnel_can_be_left_out() -> None:
+    made = build_project(Place("bq", "shop-prod", "dbt_audit", greenery=None))
+    assert not [name for name in made if name.startswith(funnel.MODEL)]
+    assert "GREENERY" not in "".join(made.values())
+
+
+def test_every_dashboard_has_a_first_row_of_numbers() -> None:
+    for board in DASHBOARDS:
+        assert board.tiles[0].type == "single_value" or board.name == "on_call_triage"
+
+
+# Writing
+
+
+def test_what_is_written_again_is_unchanged(tmp_path: Path) -> None:
+    first = write_lookml(PLACE, tmp_path / "looker")
+    assert (len(first.written), first.unchanged) == (len(FILES), [])
+    assert check_lookml(tmp_path / "looker").problems == []
+    again = write_lookml(PLACE, tmp_path / "looker")
+    assert (again.written, len(again.unchanged)) == ([], len(FILES))
+
+
+def test_what_changed_is_replaced_and_what_is_no_more_is_removed(tmp_path: Path) -> None:
+    write_files({"a.lkml": "one\n", "old/b.lkml": "two\n", "c.md": "three\n"}, tmp_path)
+    done = write_files({"a.lkml": "ONE\n", "c.md": "three\n"}, tmp_path)
+    assert (done.written, done.unchanged, done.removed) == (["a.lkml"], ["c.md"], ["old/b.lkml"])
+    assert not (tmp_path / "old").exists()
+    assert (tmp_path / "a.lkml").read_text(encoding="utf-8").endswith("ONE\n")
+
+
+def test_what_was_changed_by_hand_is_never_overwritten(tmp_path: Path) -> None:
+    write_files({"a.lkml": "one\n", "b.lkml": "two\n"}, tmp_path)
+    mine = (tmp_path / "a.lkml").read_text(encoding="utf-8") + "# mine\n"
+    (tmp_path / "a.lkml").write_text(mine, encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"a\.lkml"):
+        write_files({"a.lkml": "ONE\n", "b.lkml": "TWO\n"}, tmp_path)
+    assert (tmp_path / "a.lkml").read_text(encoding="utf-8") == mine
+    assert (tmp_path / "b.lkml").read_text(encoding="utf-8").endswith("two\n"), "nothing is written half"
+    done = write_files({"b.lkml": "TWO\n"}, tmp_path)
+    assert (done.kept, done.removed) == (["a.lkml"], [])
+
+
+def test_files_of_others_are_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "mine.view.lkml").write_text("view: mine {}\n", encoding="utf-8")
+    (tmp_path / ".git").mkdir()
+    (tmp_path / ".git" / "x.lkml").write_text("", encoding="utf-8")
+    write_files({"a.lkml": "one\n"}, tmp_path)
+    assert (tmp_path / "mine.view.lkml").read_text(encoding="utf-8") == "view: mine {}\n"
+    (tmp_path / "manifest.lkml").write_text('project_name: "theirs"\n', encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"manifest\.lkml"):
+        write_lookml(PLACE, tmp_path)
+    assert not (tmp_path / "views").exists()
+
+
+def test_the_ends_of_lines_that_git_changed_are_no_change(tmp_path: Path) -> None:
+    write_files({"a.lkml": "one\ntwo\n"}, tmp_path)
+    path = tmp_path / "a.lkml"
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    assert write_files({"a.lkml": "ONE\n"}, tmp_path).written == ["a.lkml"]
+
+
+def test_where_a_file_is_in_the_way_of_a_folder_it_is_said(tmp_path: Path) -> None:
+    (tmp_path / "views").write_text("", encoding="utf-8")
+    with pytest.raises(ConfigError, match="cannot be written"):
+        write_files({"views/a.lkml": "one\n"}, tmp_path)
+    with pytest.raises(ConfigError, match="in the way"):
+        write_files({"views": "one\n"}, tmp_path)
+
+
+# Names
+
+
+@pytest.mark.parametrize(
+    ("option", "given"),
+    [
+        ("--connection", {"connection": 'a" } view: x {'}),
+        ("--project", {"project": "a`b"}),
+        ("--dataset", {"dataset": "a-b"}),
+        ("--greenery-dataset", {"greenery": "a b"}),
+        ("--airflow-url", {"airflow_url": "javascript:alert(1)"}),
+        ("--dbt-docs-url", {"dbt_docs_url": 'https://x" }'}),
+        ("--triage-url", {"triage_url": "https://x/{{ y }}"}),
+    ],
+)
+def test_names_that_would_break_out_are_refused(tmp_path: Path, option: str, given: dict[str, str]) -> None:
+    with pytest.raises(ConfigError) as refused:
+        write_lookml(Place(**({"connection": "bq", "project": "p", "dataset": "d"} | given)), tmp_path / "out")
+    assert refused.value.where == option
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_bigquery_store_says_where_the_views_are() -> None:
+    named = lookml_place("bigquery://shop-prod/dbt?location=EU", project=None, dataset=None, connection="bq")
+    assert (named.project, named.dataset) == ("shop-prod", "dbt")
+    other = lookml_place("bigquery://shop-prod/dbt", project="else", dataset="where", connection="bq")
+    assert (other.project, other.dataset) == ("else", "where")
+    unknown = lookml_place(Settings().store, project=None, dataset=None, connection="bq")
+    assert (unknown.project, unknown.dataset) == ("your-project", "dbt_audit")

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 import write_docs
@@ -11,6 +12,10 @@ import write_docs
 from observability.alerts.links import Links
 from observability.alerts.meta import Observe
 from observability.config import load_settings
+from observability.looker.check import check_project, open_project
+from observability.looker.dashboards import DASHBOARDS
+from observability.looker.project import Place, build_project
+from observability.looker.writing import write_files
 
 ROOT = write_docs.ROOT
 PAGES = [write_docs.README, *sorted((ROOT / "docs").rglob("*.md")), ROOT / "benchmarks" / "README.md"]
@@ -75,3 +80,35 @@ def test_the_deadlines_of_an_example_are_settings(tmp_path: Path, monkeypatch: p
     monkeypatch.chdir(tmp_path)
     (deadline,) = load_settings().deadlines
     assert (deadline.step, deadline.by, deadline.severity) == ("greenery_daily.dbt.run", "07:30", "critical")
+
+
+def test_the_refinement_of_an_example_is_one_that_the_checker_accepts(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "looker.md").read_text(encoding="utf-8")
+    refinement, imported = re.findall(r"```lookml\n(.*?)```", text, re.DOTALL)
+    write_files(build_project(Place("bigquery", "my-project", "dbt_audit")), tmp_path)
+    refined = tmp_path / "explores" / "team.explore.lkml"
+    refined.write_text(refinement, encoding="utf-8")
+    project = open_project(tmp_path)
+    assert check_project(project) == []
+    assert "team" in project.views["incidents"].fields
+    refined.write_text(refinement.replace("${TABLE}.owner", "${TABLE}.owners"), encoding="utf-8")
+    assert [problem.path for problem in check_project(open_project(tmp_path))] == ["explores/team.explore.lkml"]
+    constants = set(
+        re.findall(
+            r"constant: (\w+) {\s+value: [^\n]+\s+export: override_required", (tmp_path / "manifest.lkml").read_text()
+        )
+    )
+    assert set(re.findall(r"override_constant: (\w+)", imported)) == constants
+
+
+def test_a_link_to_looker_names_a_dashboard_and_its_filter() -> None:
+    (triage,) = (board for board in DASHBOARDS if board.name == "on_call_triage")
+    titles = {one.title for one in triage.filters}
+    for page in ("looker.md", "slack.md"):
+        text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+        (link,) = re.findall(r'"Looker" = "([^"]+)"', text)
+        board, name = re.fullmatch(
+            r"https://looker.example.com/dashboards/dbt_observability::(\w+)\?([^=]+)=.*", link
+        ).groups()  # type: ignore[union-attr]
+        assert (board, unquote(name) in titles) == ("on_call_triage", True)
+        Links({"Looker": link}).check()

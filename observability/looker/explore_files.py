@@ -58,11 +58,10 @@ def render_tests() -> LookML:
                 "name": f"{explore.name}_key_is_not_null",
                 "explore_source": {
                     "name": explore.name,
-                    "columns": [{"name": "key", "field": key}],
-                    "sorts": [{key: "desc"}],
-                    "limit": "1",
+                    "columns": [{"name": "count", "field": count}],
+                    "filters__all": [[{key: "NULL"}]],
                 },
-                "asserts": [{"name": "there_is_a_key", "expression": f"NOT is_null(${{{key}}})"}],
+                "asserts": [{"name": "no_row_lacks_a_key", "expression": f"${{{count}}} = 0"}],
             },
         ]
     return {"includes": ["/explores/*.explore.lkml"], "tests": tests}

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from observability.audit.outcomes import Outcome, StepOutcome
 from observability.audit.schema import Column, ColumnType
 
 LOOKML_TYPES: Mapping[ColumnType, str | None] = {
@@ -31,6 +32,19 @@ _GROUPS = {
         "dag_id", "dag_run_id", "task_id", "map_index", "try_number", "max_tries", "run_type", "logical_date",
         "log_url", "last_log_url",
     ),
+    "Node": (
+        "resource_type", "package_name", "materialized", "original_file_path", "group_name", "tags", "description",
+        "access",
+    ),
+    "Lists of nodes": (
+        "failed_nodes", "failing_nodes", "blocked_nodes", "folded_nodes", "waiting_nodes", "skipped_nodes",
+        "failed_tests", "failed_sources",
+    ),
+    "Counts": (
+        "step_count", "retries", "nodes_ok", "nodes_warning", "nodes_failure", "nodes_skipped", "nodes_unknown",
+        "tests_failed", "sources_stale", "models_built", "exposures_affected",
+    ),
+    "Slack": ("operation", "fingerprint", "channel", "thread_ts", "message_ts", "stream", "seq"),
     "Relation": ("relation_database", "relation_schema", "relation_name"),
     "Test": ("test_name", "column_name", "attached_node", "test_args"),
     "Git": ("git_sha", "git_branch"),
@@ -95,6 +109,37 @@ _SYMBOLS = {"#b42318": "✖", "#93560a": "▲", "#1b6e3c": "●"}
 STATUS_HTML = "STATUS_HTML"
 """The constant that colours a status; its text says it too."""
 
+_VALUES: Mapping[str, tuple[str, ...]] = {
+    "outcome": tuple(Outcome),
+    "invocations.outcome": tuple(StepOutcome),
+    "pipeline_runs.outcome": tuple(StepOutcome),
+    "incidents.outcome": (Outcome.FAILURE, Outcome.WARNING),
+    "incident_nodes.outcome": (Outcome.FAILURE, Outcome.WARNING),
+    "exposure_impacts.outcome": (Outcome.FAILURE, Outcome.WARNING),
+    "test_failures.outcome": (Outcome.FAILURE, Outcome.WARNING),
+    "last_outcome": (Outcome.OK, Outcome.WARNING, Outcome.FAILURE),
+    "severity": ("error", "warn"),
+    "incidents.severity": ("critical", "error", "warning"),
+    "incidents.state": ("open", "fixed", "recovered", "withdrawn", "expired"),
+    "deliveries.state": ("intended", "done", "unclear", "failed", "dead"),
+    "operation": ("post", "reply", "update"),
+    "kind": (
+        "node_error", "test_failure", "source_stale", "freshness_runtime_error", "run_interrupted", "run_failed",
+    ),
+    "role": ("failed", "blocked", "folded"),
+    "closed_by": ("recovered", "withdrawn"),
+    "risk": ("stale", "suspect"),
+    "exposure_health.health": ("Degraded", "Caution", "Healthy", "Unknown"),
+    "source_health.health": ("never_checked", "overdue", "healthy", "warning", "stale", "check_failed"),
+}  # fmt: skip
+"""What a column holds, by `view.column` or in any view: a filter offers it without asking the warehouse."""
+_UNSUGGESTED = frozenset(
+    ["invocation_id", "last_invocation_id", "incident_id", "incident_key", "pipeline_run_id", "dag_run_id", "query_id",
+     "job_id", "git_sha", "log_url", "last_log_url", "url", "exposure_url", "description", "test_args", "filter",
+     "fingerprint", "thread_ts", "message_ts", "stream", "relation_name", "loaded_at_field", "thread_id"]
+)  # fmt: skip
+"""Of what nearly every row has its own: to offer it would read all partitions for a list that helps nobody."""
+
 _RENAMED = {"filter": "freshness_filter"}
 """What LookML has another meaning for."""
 _WEB = (
@@ -156,7 +201,8 @@ def _field(view: str, column: Column, *, hidden: bool, columns: Sequence[Column]
         shown["group_label"] = group
     sql = f"${{TABLE}}.{column.name}"
     if column.repeated:
-        return "dimension", {"name": name, **shown, "type": "string", "sql": f"ARRAY_TO_STRING({sql}, ', ')"}
+        text = f"ARRAY_TO_STRING({sql}, ', ')"
+        return "dimension", {"name": name, **shown, "type": "string", "suggestable": "no", "sql": text}
     if kind == "time":
         time: Dimension = {"type": "time", "timeframes": list(TIMEFRAMES)}
         if column.name.endswith("_utc"):
@@ -165,7 +211,17 @@ def _field(view: str, column: Column, *, hidden: bool, columns: Sequence[Column]
     if kind == "date":
         day = {"type": "time", "timeframes": list(DATE_TIMEFRAMES), "convert_tz": "no", "datatype": "date"}
         return "dimension_group", {"name": name, **shown, **day, "sql": sql}
-    return "dimension", {"name": name, **shown, "type": kind, **_look(view, column, columns), "sql": sql}
+    offered = {} if hidden or kind != "string" else _offered(view, column)
+    return "dimension", {"name": name, **shown, "type": kind, **offered, **_look(view, column, columns), "sql": sql}
+
+
+def _offered(view: str, column: Column) -> Dimension:
+    """What a filter of a text offers."""
+    if values := _VALUES.get(f"{view}.{column.name}", _VALUES.get(column.name)):
+        return {"suggestions": [str(value) for value in values]}
+    if column.name in _UNSUGGESTED or column.name in _GRANTS or column.type is ColumnType.JSON:
+        return {"suggestable": "no"}
+    return {}
 
 
 def _look(view: str, column: Column, columns: Sequence[Column]) -> Dimension:

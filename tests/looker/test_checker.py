@@ -9,7 +9,9 @@ from observability.errors import ConfigError
 from observability.looker.check import Problem, check_project, open_project
 from observability.looker.project import Place, build_project
 
-PLACE = Place("bq", "shop-prod", "dbt_audit", "https://airflow.example", "https://docs.example", "https://triage.example")
+PLACE = Place(
+    "bq", "shop-prod", "dbt_audit", "https://airflow.example", "https://docs.example", "https://triage.example"
+)
 FILES = build_project(PLACE)
 MODEL = "dbt_observability.model.lkml"
 INCIDENTS, RESULTS = "views/incidents.view.lkml", "views/run_results.view.lkml"
@@ -32,6 +34,8 @@ MUTANTS: dict[str, Mutant] = {
     "a filtered measure names no field": ("unknown field", INCIDENTS, '      state: "open"', '      status_: "open"'),
     "a drill names no set": ("unknown set", INCIDENTS, "drill_fields: [detail*]", "drill_fields: [details*]"),
     "a set names no field": ("unknown field", INCIDENTS, "      opened_time,\n      closed_time", "      opened,\n      closed_time"),
+    "a filtered measure waits for what never comes": ("filter value", INCIDENTS, '      state: "open"', '      state: "opened"'),
+    "a tile is filtered by what never comes": ("filter value", BOARD, "incidents.outcome: failure", "incidents.outcome: failed"),
     "a yes or no is compared with a text": ("filter value", "views/test_history.view.lkml", 'is_flaky: "yes"', 'is_flaky: "true"'),
     "a sum of texts": ("type", INCIDENTS, "sql: ${bad_runs}", "sql: ${subject}"),
     "a sum of a count": ("type", INCIDENTS, "sql: ${bad_runs}", "sql: ${count}"),
@@ -158,7 +162,16 @@ def test_files_of_other_projects_are_not_looked_for(project: Callable[..., list[
 
 @pytest.mark.parametrize(
     "text",
-    ["", "\x00\x01", "view: {", "[" * 5_000, "view: a { dimension: b { sql: x", "- dashboard: x", "🔴" * 1_000, "{" * 3_000],
+    [
+        "",
+        "\x00\x01",
+        "view: {",
+        "[" * 5_000,
+        "view: a { dimension: b { sql: x",
+        "- dashboard: x",
+        "🔴" * 1_000,
+        "{" * 3_000,
+    ],
 )
 @pytest.mark.parametrize("name", ["views/hostile.view.lkml", "dashboards/hostile.dashboard.lookml"])
 def test_whatever_a_file_holds_the_check_ends(project: Callable[..., list[Problem]], name: str, text: str) -> None:

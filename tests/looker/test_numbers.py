@@ -4,6 +4,7 @@ import shutil
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -88,8 +89,8 @@ QUESTIONS: Mapping[str, tuple[Asked, str]] = {
     ),
     "steps by command": (
         Asked("dbt_steps", ["invocations.command", "invocations.count", "invocations.failed_steps"]),
-        "SELECT command, count(*), count(*) FILTER (outcome IN ('failure', 'interrupted', 'not_run'))"
-        " FROM invocations GROUP BY 1",
+        """SELECT command, count(*), count(*) FILTER (outcome IN ('failure', 'interrupted', 'not_run'))
+        FROM invocations GROUP BY 1""",
     ),
     "steps that no other try took the place of": (
         Asked("dbt_steps", ["attempts.is_superseded", "invocations.count"]),
@@ -233,7 +234,7 @@ def test_an_explore_shows_what_the_rows_say(mornings: Mornings, name: str) -> No
 
 
 def _rounded(value: object) -> object:
-    return round(value, 6) if isinstance(value, float) else float(value) if hasattr(value, "as_integer_ratio") else value
+    return round(float(value), 6) if isinstance(value, float | int | Decimal) else value
 
 
 def test_open_failures_are_0_on_a_healthy_morning_and_right_on_a_bad_one(mornings: Mornings) -> None:
@@ -254,7 +255,9 @@ def test_a_bad_morning_has_its_causes_and_whom_they_hurt(mornings: Mornings) -> 
     assert mornings.ask(hurt, BAD) == mornings.query(f"{by_hand} FROM exposure_impacts", BAD) != [(0, 0)]
     health = Asked("exposures_at_risk", ["exposure_health.health", "exposure_health.count", "exposure_impacts.count"])
     once = "SELECT h.health, count(DISTINCT h.unique_id), count(*) FROM exposure_impacts AS i JOIN exposure_health AS h"
-    assert mornings.ask(health, BAD) == mornings.query(f"{once} ON h.unique_id = i.exposure_unique_id GROUP BY 1 ORDER BY ALL", BAD)
+    assert mornings.ask(health, BAD) == mornings.query(
+        f"{once} ON h.unique_id = i.exposure_unique_id GROUP BY 1 ORDER BY ALL", BAD
+    )
 
 
 def test_the_funnel_is_that_of_the_shops_analysis(mornings: Mornings) -> None:
@@ -285,3 +288,28 @@ def test_the_checker_asks_the_store_for_every_field_and_finds_nothing(mornings: 
 
 def _asked(question: Question) -> Asked:
     return Asked(question.explore, question.fields, question.filters, question.sorts)
+
+
+DEFECTS = {
+    "a column that is none": ("query", "views/incidents", "${TABLE}.incident_key", "${TABLE}.incident_keys", "incidents.incident_key does not run"),
+    "a sum of texts": ("query", "views/incidents", "sql: ${bad_runs}", "sql: ${subject}", "incidents.total_bad_runs does not run"),
+    "a key of many rows": ("primary key", "views/run_results", "CONCAT(${TABLE}.invocation_id, '|', ${TABLE}.unique_id)", "${TABLE}.invocation_id", "run_results.key names "),
+    "a key that is null": ("primary key", "views/invocations", "sql: ${TABLE}.invocation_id", "sql: ${TABLE}.dag_id", "is null in"),
+    "a join that finds many": ("relationship", "explores/test_failures", " AND ${test_failures.unique_id} = ${tests.unique_id}", "", "match one of test_failures"),
+    "a value that no filter offers": ("suggestions", "views/incidents", '"critical", ', "", "incidents.severity is also critical"),
+}  # fmt: skip
+"""What only rows can tell: the rule, the file, what stands there, what is put in its place, what is said."""
+
+
+@pytest.mark.parametrize("name", DEFECTS)
+def test_the_checker_finds_what_only_rows_can_tell(mornings: Mornings, tmp_path: Path, name: str) -> None:
+    rule, path, old, new, told = DEFECTS[name]
+    folder = Path(shutil.copytree(mornings.project, tmp_path / "lookml"))
+    (file,) = folder.glob(f"{path}.*")
+    text = file.read_text(encoding="utf-8")
+    assert old in text
+    file.write_text(text.replace(old, new, 1), encoding="utf-8")
+    project = open_project(folder)
+    with DuckDBStore(str(mornings.audits[BAD])).reading() as reader:
+        check_answers(project, reader, known_tables())
+    assert [one.rule for one in project.problems if told in one.message] == [rule], project.problems

@@ -23,7 +23,9 @@ from observability.looker.views import VIEWS
 from observability.looker.writing import write_files
 from observability.pipeline import check_lookml, lookml_place, write_lookml
 
-PLACE = Place("bq", "shop-prod", "dbt_audit", "https://airflow.example", "https://docs.example", "https://triage.example")
+PLACE = Place(
+    "bq", "shop-prod", "dbt_audit", "https://airflow.example", "https://docs.example", "https://triage.example"
+)
 FILES = build_project(PLACE)
 BLOCKS = ("dimensions", "dimension_groups", "measures")
 
@@ -56,7 +58,7 @@ def test_a_file_is_as_it_was_read(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name in FILES if name.endswith(".lkml")])
 def test_lookml_parses_and_comes_back_the_same(name: str) -> None:
-    assert lkml.dump(lkml.load(FILES[name])).strip() == FILES[name].strip()
+    assert str(lkml.dump(lkml.load(FILES[name]))).strip() == FILES[name].strip()
     assert looker_cst.parse(FILES[name]) is not None
 
 

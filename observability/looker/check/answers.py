@@ -1,4 +1,4 @@
-"""Rules that a store's rows answer: every field runs, keys name one row, joins find one at most."""
+"""Rules that a store's rows answer: every field runs, keys name one row, joins find one at most, filters offer all."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,6 +33,7 @@ def check_answers(project: Project, reader: Reader, tables: Tables) -> int:
         asked += len(view.fields)
         if _run_fields(project, reader, view):
             _check_keys(project, reader, view)
+            _check_suggestions(project, reader, view)
     for explore in project.explores.values():
         for join in explore.joins.values():
             joined = audited.get(explore.views[join.name])
@@ -106,6 +107,20 @@ def _check_keys(project: Project, reader: Reader, view: View) -> None:
         if row["names"] < row["present"]:
             text = f"{view.name}.{one.name} names {row['names']:,} of {row['n']:,} rows"
             project.say("primary key", one.block, text)
+
+
+def _check_suggestions(project: Project, reader: Reader, view: View) -> None:
+    """Check that filters offer all that there is: what is not offered, nobody will ask for."""
+    for one in view.fields.values():
+        offered = [item.value for item in one.block.items("suggestions")]
+        if not offered or one.is_measure:
+            continue
+        value = _expanded(view, one.block.text("sql"), ())
+        asked = f"SELECT DISTINCT {value} AS value\nFROM {{main}}.{view.table} AS v\nWHERE {value} IS NOT NULL"
+        found = {str(row["value"]) for row in reader.query(asked).to_pylist()}
+        if missing := sorted(found - set(offered)):
+            text = f"{view.name}.{one.name} is also {', '.join(missing[:5])}, which its filter does not offer"
+            project.say("suggestions", one.block, text)
 
 
 def _check_join(project: Project, reader: Reader, explore: Explore, join: Block, view: View) -> None:

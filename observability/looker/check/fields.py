@@ -80,6 +80,18 @@ def check_when(project: Project, block: Block, one: Field, value: str, line: int
                 project.say("filter value", block, f"{part!r} is no time that {one.name} can be filtered by", line)
     if one.type == "number" and not re.fullmatch(r"[-\d\s.,<>=!()\[\]]*|(NOT )?NULL|.*\b(to|AND|OR|NOT)\b.*", value):
         project.say("filter value", block, f"{value!r} is no number that {one.name} can be filtered by", line)
+    if one.type == "string" and (known := [item.value for item in one.block.items("suggestions")]):
+        _check_known(project, block, one.name, parts, known, line)
+
+
+def _check_known(
+    project: Project, block: Block, name: str, parts: Sequence[str], known: Sequence[str], line: int
+) -> None:
+    """Check that what a text is filtered by is one of the values that it is said to have."""
+    for part in parts:
+        text = re.sub(r"\^(.)", r"\1", part.removeprefix("-"))
+        if text not in {*known, "", "NULL", "EMPTY"} and "%" not in part:
+            project.say("filter value", block, f"{name} is never {text!r}{nearest(text, known)}", line)
 
 
 def _check_keys(project: Project, view: View, table: KnownTable | None) -> None:

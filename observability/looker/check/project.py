@@ -150,7 +150,7 @@ class Project:
         return [member for one in items for member in self.members(view, one, seen | {name})]
 
     def accessible(self, explore: Explore) -> dict[str, Field]:
-        """The fields of an explore by `alias.field`: a join may bring some of its view's only. Once all is put together."""
+        """The fields of an explore by `alias.field`: a join may bring some only. Once all is put together."""
         if explore.name in self._accessible:
             return self._accessible[explore.name]
         found = self._accessible[explore.name] = {}

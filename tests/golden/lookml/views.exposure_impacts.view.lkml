@@ -63,6 +63,7 @@ view: exposure_impacts {
     label: "Risk"
     description: "stale: what the exposure shows is old, for a source is late, a node was not built, or dbt stopped at the test before the exposure's models; suspect: what the test found is in the data that it shows."
     type: string
+    suggestions: ["stale", "suspect"]
     html: @{STATUS_HTML} ;;
     sql: ${TABLE}.risk ;;
   }
@@ -120,6 +121,7 @@ view: exposure_impacts {
     description: "The exposure's address."
     group_label: "Exposure"
     type: string
+    suggestable: no
 
     link: {
       label: "Open"
@@ -132,6 +134,7 @@ view: exposure_impacts {
   dimension: resource_type {
     label: "Resource type"
     description: "What is bad: model, seed, snapshot, test, unit_test or source."
+    group_label: "Node"
     type: string
     sql: ${TABLE}.resource_type ;;
   }
@@ -177,6 +180,7 @@ view: exposure_impacts {
     label: "Severity"
     description: "A test's severity: error or warn."
     type: string
+    suggestions: ["error", "warn"]
     html: @{STATUS_HTML} ;;
     sql: ${TABLE}.severity ;;
   }
@@ -200,6 +204,7 @@ view: exposure_impacts {
   dimension: original_file_path {
     label: "Original file path"
     description: "Its file, from the package's root."
+    group_label: "Node"
     type: string
     sql: ${TABLE}.original_file_path ;;
   }
@@ -214,6 +219,7 @@ view: exposure_impacts {
   dimension: group_name {
     label: "Group name"
     description: "Its dbt group; of a test without one, that of what it tests."
+    group_label: "Node"
     type: string
     sql: ${TABLE}.group_name ;;
   }
@@ -222,6 +228,7 @@ view: exposure_impacts {
     label: "Outcome"
     description: "failure or warning."
     type: string
+    suggestions: ["failure", "warning"]
     html: @{STATUS_HTML} ;;
     sql: ${TABLE}.outcome ;;
   }
@@ -237,6 +244,7 @@ view: exposure_impacts {
     label: "Message"
     description: "dbt's message."
     type: string
+    suggestable: no
     required_access_grants: [dbt_error_text]
     sql: ${TABLE}.message ;;
   }
@@ -260,6 +268,7 @@ view: exposure_impacts {
     label: "Invocation ID"
     description: "The invocation that saw it bad."
     type: string
+    suggestable: no
 
     link: {
       label: "Triage page"
@@ -289,6 +298,7 @@ view: exposure_impacts {
     description: "Airflow DAG run of the invocation."
     group_label: "Airflow"
     type: string
+    suggestable: no
 
     link: {
       label: "Airflow DAG run"
@@ -329,6 +339,7 @@ view: exposure_impacts {
     description: "Airflow's log of that try."
     group_label: "Airflow"
     type: string
+    suggestable: no
 
     link: {
       label: "Airflow log"

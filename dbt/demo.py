@@ -270,6 +270,7 @@ class Demo:
             f"less {self.logs / f'morning-{raw_data.BROKEN_MORNING}-run.txt'}",
             f"{folder}/dbt-observe query pipeline_runs --store {self.store} --columns {runs}",
             f"{folder}/dbt-observe query incidents --store {self.store} --columns {causes}",
+            f"{folder}/dbt-observe lookml --out {self.folder / 'lookml'}",
         )
 
     def _say(self, what: Text | Table | str = "") -> None:

@@ -51,8 +51,7 @@ def lookml(
 ) -> None:
     """Write a LookML project of the audit views for Looker, or check one.
 
-    Files that were changed, or that are somebody else's, are never overwritten. Exit code 1 where a check found
-    something.
+    Where a file was changed, or is somebody else's, nothing is written. Exit code 1 where a check found something.
     """
     with errors():
         from observability.config import load_settings

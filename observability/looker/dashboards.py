@@ -289,8 +289,8 @@ DASHBOARDS: Sequence[Dashboard] = (
                 "By source, 30 days",
                 Question(
                     "source_freshness",
-                    _fields("source_freshness_history", "source_name", "name", "count", "checks_warning",
-                            "checks_failure", "sla_met", "total_minutes_over_warn"),
+                    _fields("source_freshness_history", "source_name", "name", "count", "warned_checks",
+                            "failed_checks", "sla_met", "total_minutes_over_warn"),
                     {"source_freshness_history.run_date": "30 days", "source_freshness_history.superseded": "no"},
                     ("source_freshness_history.sla_met",),
                 ),

@@ -11,7 +11,7 @@ class Shown(StrEnum):
     WHOLE = "decimal_0"
     TENTHS = "decimal_1"
     HUNDREDTHS = "decimal_2"
-    THOUSANDTHS = "decimal_4"
+    TEN_THOUSANDTHS = "decimal_4"
     PERCENT = "percent_1"
 
 
@@ -29,8 +29,6 @@ class Measure:
     shown: Shown | None = None
     label: str | None = None
     group_label: str | None = None
-    drills: bool = True
-    """Whether a click shows the rows: of an average or a ratio it would not add up to what was clicked."""
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ DATE_TIMEFRAMES = ("raw", "date", "day_of_week", "week", "month", "quarter", "ye
 
 _WORDS = {
     "dag": "DAG", "dbt": "dbt", "git": "Git", "id": "ID", "ms": "ms", "sha": "SHA", "tib": "TiB", "url": "URL",
-    "bigquery": "BigQuery", "sql": "SQL",
+    "bigquery": "BigQuery", "sql": "SQL", "sla": "SLA",
 }  # fmt: skip
 _GROUPS = {
     "Airflow": (
@@ -35,14 +35,6 @@ _GROUPS = {
     "Node": (
         "resource_type", "package_name", "materialized", "original_file_path", "group_name", "tags", "description",
         "access",
-    ),
-    "Lists of nodes": (
-        "failed_nodes", "failing_nodes", "blocked_nodes", "folded_nodes", "waiting_nodes", "skipped_nodes",
-        "failed_tests", "failed_sources",
-    ),
-    "Counts": (
-        "step_count", "retries", "nodes_ok", "nodes_warning", "nodes_failure", "nodes_skipped", "nodes_unknown",
-        "tests_failed", "sources_stale", "models_built", "exposures_affected",
     ),
     "Slack": ("operation", "fingerprint", "channel", "thread_ts", "message_ts", "stream", "seq"),
     "Relation": ("relation_database", "relation_schema", "relation_name"),
@@ -71,6 +63,12 @@ _GROUPS = {
     ),
 }  # fmt: skip
 _GROUP_OF = {column: group for group, columns in _GROUPS.items() for column in columns}
+_COUNTS = frozenset(
+    ["step_count", "retries", "nodes_ok", "nodes_warning", "nodes_failure", "nodes_skipped", "nodes_unknown",
+     "tests_failed", "sources_stale", "models_built", "exposures_affected", "failed_nodes", "failed_tests",
+     "failed_sources", "skipped_nodes", "warnings", "ancestors_seen"]
+)  # fmt: skip
+"""Where they are numbers; lists may have the same names."""
 _HIDDEN = frozenset(
     ["load_id", "loaded_at", "content_hash", "row_counts", "manifest_id", "lineage_id", "causes", "ancestors",
      "parents", "bases", "checksum"]
@@ -197,7 +195,7 @@ def _field(view: str, column: Column, *, hidden: bool, columns: Sequence[Column]
     name = field_name(column)
     shown: Dimension = {"hidden": "yes"} if hidden else {}
     shown |= {"label": label_of(name), "description": column.description}
-    if group := _GROUP_OF.get(column.name):
+    if group := _group(column):
         shown["group_label"] = group
     sql = f"${{TABLE}}.{column.name}"
     if column.repeated:
@@ -213,6 +211,15 @@ def _field(view: str, column: Column, *, hidden: bool, columns: Sequence[Column]
         return "dimension_group", {"name": name, **shown, **day, "sql": sql}
     offered = {} if hidden or kind != "string" else _offered(view, column)
     return "dimension", {"name": name, **shown, "type": kind, **offered, **_look(view, column, columns), "sql": sql}
+
+
+def _group(column: Column) -> str | None:
+    """What a field stands under in the field picker."""
+    if column.repeated and column.name.endswith("_nodes"):
+        return "Lists of nodes"
+    if not column.repeated and column.type is ColumnType.INT64 and column.name in _COUNTS:
+        return "Counts"
+    return _GROUP_OF.get(column.name)
 
 
 def _offered(view: str, column: Column) -> Dimension:

@@ -41,15 +41,13 @@ def _total(step: str, what: str) -> Measure:
 def _percentage(name: str, step: str, what: str) -> Measure:
     expression = f"1.0 * ${{total_{step}_sessions}} / NULLIF(${{total_page_view_sessions}}, 0)"
     text = f"Sessions in which {what}, in parts of those in which a page was viewed."
-    return Measure(
-        f"percentage_{name}_sessions", "number", text, expression=expression, shown=Shown.PERCENT, drills=False
-    )
+    return Measure(f"percentage_{name}_sessions", "number", text, expression=expression, shown=Shown.PERCENT)
 
 
 def _drop_off(step: str, before: str, what: str) -> Measure:
     expression = f"${{total_{before}_sessions}} - ${{total_{step}_sessions}}"
     text = f"Sessions that were lost before {what}."
-    return Measure(f"total_{step}_drop_off", "number", text, expression=expression, shown=Shown.WHOLE, drills=False)
+    return Measure(f"total_{step}_drop_off", "number", text, expression=expression, shown=Shown.WHOLE)
 
 
 LOOK = LookView(

@@ -79,8 +79,7 @@ def _measure(measure: Measure) -> LookML:
         made["value_format_name"] = measure.shown.value
     if measure.filters:
         made["filters__all"] = [[{name: value} for name, value in measure.filters.items()]]
-    if measure.drills:
-        made["drill_fields"] = ["detail*"]
+    made["drill_fields"] = ["detail*"]
     if measure.column or measure.expression:
         made["sql"] = measure.expression or f"${{{measure.column}}}"
     return made

@@ -24,25 +24,25 @@ def _sum(name: str, column: str, what: str, shown: Shown = Shown.WHOLE, **filter
 
 
 def _average(name: str, column: str, what: str, shown: Shown = Shown.TENTHS, **filters: str) -> Measure:
-    return Measure(name, "average", what, column=column, shown=shown, filters=filters, drills=False)
+    return Measure(name, "average", what, column=column, shown=shown, filters=filters)
 
 
 def _median(name: str, column: str, what: str) -> Measure:
-    return Measure(name, "median", what, column=column, shown=Shown.TENTHS, drills=False)
+    return Measure(name, "median", what, column=column, shown=Shown.TENTHS)
 
 
 def _p95(name: str, column: str, what: str) -> Measure:
     text = f"{what} {_SLOW}"
-    return Measure(name, "percentile", text, column=column, percentile=95, shown=Shown.TENTHS, drills=False)
+    return Measure(name, "percentile", text, column=column, percentile=95, shown=Shown.TENTHS)
 
 
 def _max(name: str, column: str, what: str, shown: Shown = Shown.TENTHS) -> Measure:
-    return Measure(name, "max", what, column=column, shown=shown, drills=False)
+    return Measure(name, "max", what, column=column, shown=shown)
 
 
 def _share(name: str, part: str, whole: str, what: str, shown: Shown = Shown.PERCENT) -> Measure:
     expression = f"1.0 * ${{{part}}} / NULLIF(${{{whole}}}, 0)"
-    return Measure(name, "number", what, expression=expression, shown=shown, drills=False)
+    return Measure(name, "number", what, expression=expression, shown=shown)
 
 
 def _distinct(name: str, column: str, what: str, **filters: str) -> Measure:
@@ -51,13 +51,13 @@ def _distinct(name: str, column: str, what: str, **filters: str) -> Measure:
 
 _RESULT_MEASURES = (
     _count("results of nodes"),
-    _distinct("nodes", "unique_id", "Nodes among them, each once."),
-    _distinct("invocations", "invocation_id", "dbt steps among them, each once."),
-    _of("results_ok", "Results that were good.", outcome="ok"),
-    _of("results_warning", "Results that warned.", outcome="warning"),
-    _of("results_failure", "Results that failed.", outcome="failure"),
-    _of("results_skipped", "Results of nodes that were skipped.", outcome="skipped"),
-    _share("failure_rate", "results_failure", "count", "Failed results in parts of all."),
+    _distinct("nodes", "unique_id", "Nodes of the results, each once."),
+    _distinct("invocations", "invocation_id", "dbt steps of the results, each once."),
+    _of("good_results", "Results that were good.", outcome="ok"),
+    _of("warned_results", "Results that warned.", outcome="warning"),
+    _of("failed_results", "Results that failed.", outcome="failure"),
+    _of("skipped_results", "Results of nodes that were skipped.", outcome="skipped"),
+    _share("failure_rate", "failed_results", "count", "Failed results in parts of all."),
     _sum("total_execution_time", "execution_time", "Seconds that the nodes took, added up.", Shown.TENTHS),
     _average("average_execution_time", "execution_time", "Mean of the seconds that a node took."),
     _median("median_execution_time", "execution_time", "Median of the seconds that a node took."),
@@ -87,10 +87,10 @@ VIEWS: Sequence[LookView] = (
             _max("longest_duration_seconds", "duration_seconds", "Seconds of the longest run."),
             _sum("total_busy_seconds", "busy_seconds", "Seconds that dbt was at work, added up.", Shown.WHOLE),
             _sum("total_retries", "retries", "Attempts that were repeated."),
-            _sum("total_nodes_failure", "nodes_failure", "Nodes and sources that failed, of all runs."),
-            _sum("total_nodes_skipped", "nodes_skipped", "Nodes that were skipped, of all runs."),
-            _sum("total_tests_failed", "tests_failed", "Tests that failed, of all runs."),
-            _sum("total_sources_stale", "sources_stale", "Sources that were too old, of all runs."),
+            _sum("total_failed_nodes", "nodes_failure", "Nodes and sources that failed, of all runs."),
+            _sum("total_skipped_nodes", "nodes_skipped", "Nodes that were skipped, of all runs."),
+            _sum("total_failed_tests", "tests_failed", "Tests that failed, of all runs."),
+            _sum("total_stale_sources", "sources_stale", "Sources that were too old, of all runs."),
             _sum("total_models_built", "models_built", "Models that were really built, of all runs."),
             _sum("total_bytes_billed", "bytes_billed", "Bytes billed, of all runs."),
             _max("most_exposures_affected", "exposures_affected", "Exposures affected in the worst run.", Shown.WHOLE),
@@ -103,13 +103,13 @@ VIEWS: Sequence[LookView] = (
          "error", "log_url"),
         (
             _count("dbt steps"),
-            _of("failed_steps", "Steps that failed, were interrupted or never started.",
+            _of("failed_steps", "dbt steps that failed, were interrupted or never started.",
                 outcome="failure,interrupted,not^_run"),
-            _of("interrupted_steps", "Steps of which dbt was killed.", outcome="interrupted"),
+            _of("interrupted_steps", "dbt steps of which dbt was killed.", outcome="interrupted"),
             _share("failure_rate", "failed_steps", "count", "Failed steps in parts of all."),
             _sum("total_elapsed_seconds", "elapsed_seconds", "Seconds that dbt measured, of all steps.", Shown.WHOLE),
             _average("average_elapsed_seconds", "elapsed_seconds", "Mean of the seconds that dbt measured."),
-            _of("nonconforming_steps", "Steps whose files do not keep to dbt's published schemas.", conforms="no"),
+            _of("nonconforming_steps", "dbt steps whose files do not keep to dbt's published schemas.", conforms="no"),
         ),
         joined=("project_name", "environment", "command", "invocation_command", "started_at", "outcome", "exit_code",
                 "dag_id", "dag_run_id", "task_id", "map_index", "try_number", "run_type", "logical_date", "log_url",
@@ -135,15 +135,16 @@ VIEWS: Sequence[LookView] = (
         ("started_time", "name", "attached_node", "column_name", "status", "failures", "message", "owner", "log_url"),
         (
             _count("failures and warnings of tests"),
-            _of("failures_count", "Those that failed.", outcome="failure"),
-            _of("warnings_count", "Those that warned.", outcome="warning"),
+            _of("failed_runs", "Tests that failed, once for each run.", outcome="failure"),
+            _of("warned_runs", "Tests that warned, once for each run.", outcome="warning"),
             _of("counted_failures", "Failures that no other try took the place of.", outcome="failure",
                 superseded="no"),
-            _of("root_causes", "Those above which nothing failed before in the same step.", is_root_cause="yes"),
-            _distinct("tests", "unique_id", "Tests among them, each once."),
-            _distinct("tested_nodes", "attached_node", "Nodes that they test, each once."),
-            _sum("total_failing_rows", "failures", "Rows that they found, added up over runs."),
-            _max("most_failing_rows", "failures", "Rows that the worst of them found.", Shown.WHOLE),
+            _of("root_causes", "Failures and warnings above which nothing had failed in the same step.",
+                is_root_cause="yes"),
+            _distinct("tests", "unique_id", "Tests that failed or warned, each once."),
+            _distinct("tested_nodes", "attached_node", "Nodes whose tests failed or warned, each once."),
+            _sum("total_failing_rows", "failures", "Rows that failing tests found, added up over runs."),
+            _max("most_failing_rows", "failures", "Rows that the worst failing test found.", Shown.WHOLE),
         ),
     ),
     LookView(
@@ -155,7 +156,7 @@ VIEWS: Sequence[LookView] = (
             _of("flaky_tests", "Tests that passed again at least twice though nothing had changed.", is_flaky="yes"),
             _of("failing_tests", "Tests that failed when they last ran.", last_outcome="failure"),
             _of("warning_tests", "Tests that warned when they last ran.", last_outcome="warning"),
-            _sum("total_runs", "runs", "Runs of the tests, added up."),
+            _sum("total_runs", "runs", "How often the tests ran, added up."),
             _sum("total_failed_runs", "failed_runs", "Runs in which a test failed, added up."),
             _share("overall_failure_rate", "total_failed_runs", "total_runs", "Failed runs in parts of all runs."),
         ),
@@ -179,11 +180,11 @@ VIEWS: Sequence[LookView] = (
          "log_url"),
         (
             _count("checks of sources"),
-            _distinct("sources", "unique_id", "Sources among them, each once."),
-            _of("checks_ok", "Checks that found the source fresh enough.", outcome="ok"),
-            _of("checks_warning", "Checks that warned.", outcome="warning"),
-            _of("checks_failure", "Checks that found the source too old, or failed themselves.", outcome="failure"),
-            _share("sla_met", "checks_ok", "count", "Checks that found the source fresh enough, in parts of all."),
+            _distinct("sources", "unique_id", "Sources that were checked, each once."),
+            _of("fresh_checks", "Checks that found the source fresh enough.", outcome="ok"),
+            _of("warned_checks", "Checks that found the source older than its warning threshold.", outcome="warning"),
+            _of("failed_checks", "Checks that found the source too old, or failed themselves.", outcome="failure"),
+            _share("sla_met", "fresh_checks", "count", "Checks that found the source fresh enough, in parts of all."),
             _max("oldest_age_seconds", "age_seconds", "Age of the oldest data found, in seconds.", Shown.WHOLE),
             _average("average_age_seconds", "age_seconds", "Mean age of the data found, in seconds.", Shown.WHOLE),
             _max("worst_warn_ratio", "warn_ratio", "Age in parts of what is allowed before it warns, at its worst.",
@@ -243,19 +244,20 @@ VIEWS: Sequence[LookView] = (
             _count("incidents"),
             _of("open_failures", "Incidents that are open now and no mere warnings: above 0, somebody has to act."
                 " Made to be a condition of alerts.", state="open", outcome="failure"),
-            _of("open_critical", "Those of the open ones that hurt a critical exposure.", state="open",
+            _of("open_critical", "Open incidents that hurt a critical exposure.", state="open",
                 severity="critical"),
             _of("open_warnings", "Open incidents that are warnings.", state="open", outcome="warning"),
             _of("waiting_incidents", "Incidents that are mended, but not all is rebuilt yet.", state="fixed"),
             _of("recovered_incidents", "Incidents that are well again.", state="recovered"),
             _average("mean_seconds_to_recover", "open_seconds", "Mean of the seconds from the first sight of an"
                      " incident until it was well again.", Shown.WHOLE, state="recovered"),
-            Measure("median_seconds_to_recover", "median", "Median of the same.", column="open_seconds",
-                    filters={"state": "recovered"}, shown=Shown.WHOLE, drills=False),
-            Measure("longest_seconds_to_recover", "max", "Seconds of the incident that took longest.",
-                    column="open_seconds", filters={"state": "recovered"}, shown=Shown.WHOLE, drills=False),
-            _sum("total_bad_runs", "bad_runs", "Invocations that saw them bad, added up."),
-            _distinct("subjects", "incident_key", "Nodes and steps that they are of, each once."),
+            Measure("median_seconds_to_recover", "median", "Median of the seconds from the first sight of an"
+                    " incident until it was well again.", column="open_seconds",
+                    filters={"state": "recovered"}, shown=Shown.WHOLE),
+            Measure("longest_seconds_to_recover", "max", "Seconds until the incident that took longest was well again.",
+                    column="open_seconds", filters={"state": "recovered"}, shown=Shown.WHOLE),
+            _sum("total_bad_runs", "bad_runs", "dbt steps that saw an incident bad, added up."),
+            _distinct("subjects", "incident_key", "Nodes and steps that incidents are of, each once."),
         ),
         joined=("severity", "kind", "state", "outcome", "name", "resource_type", "opened_at", "closed_at",
                 "open_seconds", "exposures"),
@@ -266,7 +268,7 @@ VIEWS: Sequence[LookView] = (
         ("unique_id", "role", "status", "message", "first_bad_time", "last_bad_time", "owner"),
         (
             _count("parts of nodes in incidents"),
-            _distinct("nodes", "unique_id", "Nodes, each once."),
+            _distinct("nodes", "unique_id", "Nodes in incidents, each once."),
             _of("failed_nodes", "Nodes that failed by themselves.", role="failed"),
             _of("blocked_nodes", "Nodes that were held up.", role="blocked"),
             _of("folded_nodes", "Nodes that failed below the cause.", role="folded"),
@@ -280,14 +282,15 @@ VIEWS: Sequence[LookView] = (
          "rows_affected"),
         (
             _count("runs of models, seeds and snapshots"),
-            _distinct("models", "unique_id", "Models, seeds and snapshots among them, each once."),
+            _distinct("models", "unique_id", "Models, seeds and snapshots that ran, each once."),
             _of("slow_runs", "Runs that took twice as long as usual, and 30 seconds more.", is_slow="yes"),
-            _sum("total_execution_time", "execution_time", "Seconds that they took, added up.", Shown.TENTHS),
-            _average("average_execution_time", "execution_time", "Mean of their seconds."),
-            _p95("p95_execution_time", "execution_time", "Seconds within which 95 of 100 were done."),
-            _max("longest_execution_time", "execution_time", "Seconds of the slowest."),
-            _max("worst_ratio", "ratio", "Seconds in parts of the usual, at the worst.", Shown.HUNDREDTHS),
-            _sum("total_rows_affected", "rows_affected", "Rows that they wrote, as adapters reported."),
+            _sum("total_execution_time", "execution_time", "Seconds that the runs took, added up.", Shown.TENTHS),
+            _average("average_execution_time", "execution_time", "Mean of the seconds that a run took."),
+            _p95("p95_execution_time", "execution_time", "Seconds within which 95 of 100 runs were done."),
+            _max("longest_execution_time", "execution_time", "Seconds of the slowest run."),
+            _max("worst_ratio", "ratio", "Seconds that a run took in parts of the usual, at the worst.",
+                 Shown.HUNDREDTHS),
+            _sum("total_rows_affected", "rows_affected", "Rows that the runs wrote, as adapters reported."),
         ),
     ),
     LookView(
@@ -305,9 +308,9 @@ VIEWS: Sequence[LookView] = (
         ("started_time", "name", "outcome", "rows_affected", "execution_time", "message"),
         (
             _count("runs of snapshots"),
-            _of("failed_runs", "Runs that failed.", outcome="failure"),
+            _of("failed_runs", "Runs of snapshots that failed.", outcome="failure"),
             _sum("total_rows_affected", "rows_affected", "Versions closed and opened, as adapters reported."),
-            _average("average_execution_time", "execution_time", "Mean of their seconds."),
+            _average("average_execution_time", "execution_time", "Mean of the seconds that a snapshot took."),
         ),
     ),
     LookView(
@@ -316,16 +319,17 @@ VIEWS: Sequence[LookView] = (
         ("started_time", "name", "resource_type", "tib_billed", "slot_hours", "execution_time", "job_id"),
         (
             _count("statements that BigQuery reported on"),
-            _distinct("nodes", "unique_id", "Nodes among them, each once."),
+            _distinct("nodes", "unique_id", "Nodes that BigQuery reported on, each once."),
             _sum("total_tib_billed", "tib_billed", "Tebibytes billed: times the price of one, the on-demand cost.",
-                 Shown.THOUSANDTHS),
+                 Shown.TEN_THOUSANDTHS),
             _sum("total_bytes_billed", "bytes_billed", "Bytes billed."),
             _sum("total_bytes_processed", "bytes_processed", "Bytes scanned."),
             _sum("total_slot_hours", "slot_hours", "Slot hours: times the price of one, the cost of capacity.",
-                 Shown.THOUSANDTHS),
-            _sum("tib_billed_in_vain", "tib_billed", "Tebibytes billed for what failed.", Shown.THOUSANDTHS,
+                 Shown.TEN_THOUSANDTHS),
+            _sum("tib_billed_in_vain", "tib_billed", "Tebibytes billed for what failed.", Shown.TEN_THOUSANDTHS,
                  outcome="failure"),
-            _max("dearest_tib_billed", "tib_billed", "Tebibytes billed for the dearest statement.", Shown.THOUSANDTHS),
+            _max("dearest_tib_billed", "tib_billed", "Tebibytes billed for the dearest statement.",
+                 Shown.TEN_THOUSANDTHS),
         ),
     ),
     LookView(
@@ -334,9 +338,9 @@ VIEWS: Sequence[LookView] = (
         ("loaded_time", "incident_key", "transition", "operation", "channel", "state", "error"),
         (
             _count("messages, replies and edits"),
-            _of("delivered", "Those that arrived.", state="done"),
-            _of("given_up", "Those that were given up.", state="dead"),
-            _distinct("incidents_told", "incident_id", "Incidents that they tell of, each once."),
+            _of("delivered", "Messages, replies and edits that arrived.", state="done"),
+            _of("given_up", "Messages, replies and edits that were given up.", state="dead"),
+            _distinct("incidents_told", "incident_id", "Incidents that were told of, each once."),
         ),
     ),
 )  # fmt: skip

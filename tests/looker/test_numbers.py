@@ -76,7 +76,7 @@ QUESTIONS: Mapping[str, tuple[Asked, str]] = {
         "SELECT run_date, sum(models_built) FROM pipeline_runs GROUP BY 1",
     ),
     "one run, whatever its date": (
-        Asked("pipeline_runs", ["pipeline_runs.total_tests_failed"], {"pipeline_runs.dag_run_id": "morning_3"}),
+        Asked("pipeline_runs", ["pipeline_runs.total_failed_tests"], {"pipeline_runs.dag_run_id": "morning_3"}),
         "SELECT 8",
     ),
     "the longest run": (
@@ -127,7 +127,7 @@ QUESTIONS: Mapping[str, tuple[Asked, str]] = {
            WHERE r.resource_type = 'model' GROUP BY 1""",
     ),
     "test failures by what they test": (
-        Asked("test_failures", ["test_failures.attached_node", "test_failures.count", "test_failures.failures_count"]),
+        Asked("test_failures", ["test_failures.attached_node", "test_failures.count", "test_failures.failed_runs"]),
         "SELECT attached_node, count(*), count(*) FILTER (outcome = 'failure') FROM test_failures GROUP BY 1",
     ),
     "rows that tests found, beside the runs of the tests": (

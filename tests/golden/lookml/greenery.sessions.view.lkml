@@ -126,6 +126,7 @@ view: sessions {
     description: "Sessions in which a page was viewed, in parts of those in which a page was viewed."
     type: number
     value_format_name: percent_1
+    drill_fields: [detail*]
     sql: 1.0 * ${total_page_view_sessions} / NULLIF(${total_page_view_sessions}, 0) ;;
   }
 
@@ -134,6 +135,7 @@ view: sessions {
     description: "Sessions in which something was put into the cart, in parts of those in which a page was viewed."
     type: number
     value_format_name: percent_1
+    drill_fields: [detail*]
     sql: 1.0 * ${total_add_to_cart_sessions} / NULLIF(${total_page_view_sessions}, 0) ;;
   }
 
@@ -142,6 +144,7 @@ view: sessions {
     description: "Sessions in which somebody checked out, in parts of those in which a page was viewed."
     type: number
     value_format_name: percent_1
+    drill_fields: [detail*]
     sql: 1.0 * ${total_checkout_sessions} / NULLIF(${total_page_view_sessions}, 0) ;;
   }
 
@@ -150,6 +153,7 @@ view: sessions {
     description: "Sessions that were lost before anything was put into the cart."
     type: number
     value_format_name: decimal_0
+    drill_fields: [detail*]
     sql: ${total_page_view_sessions} - ${total_add_to_cart_sessions} ;;
   }
 
@@ -158,6 +162,7 @@ view: sessions {
     description: "Sessions that were lost before checkout."
     type: number
     value_format_name: decimal_0
+    drill_fields: [detail*]
     sql: ${total_add_to_cart_sessions} - ${total_checkout_sessions} ;;
   }
 

@@ -9,6 +9,7 @@
     ├── CommandError             the command that we were to run cannot be run
     │   └── NotStartedError      it is not there, or not executable (in runner; carries the record of the attempt)
     ├── TellingError             nothing can be told where it should be
+    ├── ReportError              a page cannot be written where it should be
     └── StoreError               the audit store cannot be used
         ├── QueryError           a question that the store does not understand
         ├── StoreUnavailable     it does not answer; what was to be stored is kept aside
@@ -62,6 +63,10 @@ class ObjectStoreError(ObserveError):
 
 class TellingError(ObserveError):
     """Nothing can be told where it should be."""
+
+
+class ReportError(ObserveError):
+    """A page cannot be written where it should be."""
 
 
 class CommandError(ObserveError):

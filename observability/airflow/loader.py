@@ -157,7 +157,7 @@ class ObserveDbtOperator(_ObserveOperator):
         counts: dict[str, int],
         problems: list[str],
     ) -> None:
-        from observability.pipeline import ingest
+        from observability.pipeline import ingest, report_after
 
         ti, root = context["ti"], self.artifacts_root or default_root()
         folders = [step_folder(root, ti.dag_id, ti.run_id, task_id) for task_id in self.step_task_ids]
@@ -170,6 +170,7 @@ class ObserveDbtOperator(_ObserveOperator):
         for load in report.loads:
             counts[load.status.value] = counts.get(load.status.value, 0) + 1
             self.log.info("%s %s %s: %s", load.status.value, load.command, load.outcome, load.folder)
+        problems += report_after(settings, report, store)
 
 
 class ObserveTickOperator(_ObserveOperator):

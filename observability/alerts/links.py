@@ -47,9 +47,10 @@ VARIABLES = (
 
 @dataclass(frozen=True)
 class Links:
-    """The links of the settings: labels and Jinja2 templates."""
+    """The links of the settings: labels and Jinja2 templates; `pages` is where the triage pages are, if anywhere."""
 
     templates: Mapping[str, str]
+    pages: str | None = None
 
     def check(self) -> None:
         """Raise ConfigError for a template that cannot be used."""
@@ -60,6 +61,7 @@ class Links:
         known = {name: value for name, value in _facts(incident).items() if value is not None}
         runbook = incident.declared.observe.runbook
         made = {
+            "Triage page": self._page(incident),
             "Log": incident.log_url,
             "DAG run": _dag_run(incident.log_url),
             "BigQuery job": _job(incident),
@@ -68,6 +70,11 @@ class Links:
         for label, (template, used) in self._compiled.items():
             made[label] = _rendered(template, known) if used <= known.keys() else None
         return tuple((label, url) for label, text in made.items() if (url := as_url(text)))
+
+    def _page(self, incident: Incident) -> str | None:
+        if not (self.pages and incident.invocation_id):
+            return None
+        return f"{self.pages.rstrip('/')}/{quote(incident.invocation_id, safe='')}.html"
 
     @cached_property
     def _compiled(self) -> "dict[str, tuple[Template, frozenset[str]]]":

@@ -6,7 +6,7 @@ from contextlib import suppress
 from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any
 
-from observability.cli import checking, loading, looking, reading, storing, telling  # noqa: F401 - each registers its commands
+from observability.cli import checking, loading, looking, reading, reporting, storing, telling  # noqa: F401 - each registers its commands
 from observability.cli.app import app
 
 __all__ = ["app", "console_script", "main"]

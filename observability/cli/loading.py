@@ -26,6 +26,7 @@ from observability.cli.app import (
 if TYPE_CHECKING:
     from observability.artifacts.step import Step
     from observability.config import Settings
+    from observability.pipeline import IngestReport
 
 TargetsArgument = Annotated[
     list[str],
@@ -66,17 +67,18 @@ def ingest(
 
         given = Step(exit_code=exit_code, command=command, will_retry=will_retry)
         overrides = {"store": store, "environment": environment}
-        settings, failed = _load(
+        settings, report = _load(
             targets, overrides, output, given, moment(started_after, "--started-after"), alertable=not no_alert
         )
 
-        from observability.pipeline import tell_after
+        from observability.pipeline import report_after, tell_after
         from observability.terminal.loads import show_notes
 
-        problems = tell_after(settings) if alert else []
+        problems = report_after(settings, report)
+        problems += tell_after(settings) if alert else []
         with shown():
             show_notes(problems)
-        if failed or problems:
+        if report.errors or problems:
             raise typer.Exit(OUR_ERROR)
 
 
@@ -93,8 +95,8 @@ def backfill(
     step could not be loaded.
     """
     with errors():
-        _, failed = _load(targets, {"store": store, "environment": environment}, output, alertable=False)
-        if failed:
+        _, report = _load(targets, {"store": store, "environment": environment}, output, alertable=False)
+        if report.errors:
             raise typer.Exit(OUR_ERROR)
 
 
@@ -106,8 +108,8 @@ def _load(
     started_after: datetime | None = None,
     *,
     alertable: bool,
-) -> "tuple[Settings, bool]":
-    """Load and show what became of each step: the settings, and whether any could not be loaded."""
+) -> "tuple[Settings, IngestReport]":
+    """Load and show what became of each step: the settings, and that."""
     from observability.artifacts.targets import opened_early
 
     early = opened_early(targets)  # hashes large files while the rest is imported
@@ -123,7 +125,7 @@ def _load(
         )
     with shown():
         show_ingest(report, as_json=output is Format.JSON)
-    return settings, bool(report.errors)
+    return settings, report
 
 
 @app.command(context_settings={"allow_interspersed_args": False, "ignore_unknown_options": True})

@@ -1,7 +1,7 @@
 """Settings: arguments > environment > dbt_observe.toml > `[tool.dbt-observe]` in pyproject.toml > defaults."""
 
 from observability.config.deadlines import Deadline
-from observability.config.models import RedactionSettings, Settings, StorageSettings
+from observability.config.models import RedactionSettings, ReportSettings, Settings, StorageSettings
 from observability.config.reading import load_settings, settings_places
 from observability.config.reference import Setting, describe_settings
 from observability.config.slack import ChannelSettings, Maintenance, Rule, SlackSettings
@@ -11,6 +11,7 @@ __all__ = [
     "Deadline",
     "Maintenance",
     "RedactionSettings",
+    "ReportSettings",
     "Rule",
     "Setting",
     "Settings",

@@ -36,6 +36,23 @@ class StorageSettings(BaseModel):
     )
 
 
+class ReportSettings(BaseModel):
+    """Where triage pages are kept."""
+
+    model_config = FROZEN
+
+    to: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Folder or prefix (gs://…) that each load writes its triage page to, with an index.",
+    )
+    url: str | None = Field(
+        default=None,
+        pattern=r"^https?://\S+$",
+        description="Where people find that folder; messages link the pages in it.",
+    )
+
+
 class Settings(BaseModel):
     """All settings; immutable. `load_settings` reads them from where they are set."""
 
@@ -84,4 +101,5 @@ class Settings(BaseModel):
     deadlines: tuple[Deadline, ...] = Field(
         default=(), description="By when steps are to have run; what did not is told as overdue."
     )
+    report: ReportSettings = Field(default=ReportSettings(), description="The triage page.")
     slack: SlackSettings = Field(default=SlackSettings(), description="Where incidents are told.")

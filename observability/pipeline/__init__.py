@@ -6,6 +6,7 @@ from observability.pipeline.checking import app_manifest, doctor
 from observability.pipeline.ingestion import IngestReport, LoadReport, LoadStatus, Progress, ingest
 from observability.pipeline.looking import Checked, check_lookml, lookml_place, write_lookml
 from observability.pipeline.questions import Rows, Status, current_status, query_view, view_sql
+from observability.pipeline.reporting import Wanted, WrittenPage, report_after, write_report
 from observability.pipeline.running import Afterwards, run
 from observability.pipeline.storing import Replay, init_store, prune, replay, store_ddl
 from observability.pipeline.ticking import Tick, tick
@@ -23,6 +24,8 @@ __all__ = [
     "Rows",
     "Status",
     "Tick",
+    "Wanted",
+    "WrittenPage",
     "act",
     "alert",
     "app_manifest",
@@ -38,6 +41,7 @@ __all__ = [
     "query_view",
     "rehearse",
     "replay",
+    "report_after",
     "resend",
     "run",
     "send_digest",
@@ -46,4 +50,5 @@ __all__ = [
     "tick",
     "view_sql",
     "write_lookml",
+    "write_report",
 ]

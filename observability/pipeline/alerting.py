@@ -194,7 +194,7 @@ def _tell(outlet: _Outlet, now: Clock | None, looks: int = _MOST_LOOKS) -> "Tell
     from observability.alerts.overdue import is_overdue
 
     slack, teller = outlet.settings.slack, outlet.teller
-    links = Links(slack.links)
+    links = Links(slack.links, outlet.settings.report.url)
     links.check()
     to = slack.model_copy(update={"channel": outlet.only_channel}) if outlet.only_channel else slack
     telling = Telling()

@@ -239,7 +239,7 @@ def _ask_slack(
     people = people_of_settings(slack)
     yield checks.check_scopes()
     incident = sample_incident(now())
-    links = Links(slack.links).of(incident) if links_are_good else ()
+    links = Links(slack.links, settings.report.url).of(incident) if links_are_good else ()
     notice = Notice(incident, slack.channel or "", build_message(incident, links), mention=tuple(people)[:3])
     yield checks.check_message(render_incident(notice, mentioned=True))
     if not slack.channel:

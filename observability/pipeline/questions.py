@@ -127,13 +127,11 @@ def ask(
     reader: Reader, sql: str, now: datetime | None = None, parameters: Mapping[str, object] | None = None
 ) -> list[dict[str, Any]]:
     """The rows that a query gives, asked as of a moment."""
-    rows: list[dict[str, Any]] = _query(reader, sql, now, parameters).to_pylist()
+    rows: list[dict[str, Any]] = query(reader, sql, now, parameters).to_pylist()
     return rows
 
 
-def _query(
-    reader: Reader, sql: str, now: datetime | None, parameters: Mapping[str, object] | None = None
-) -> "pa.Table":
+def query(reader: Reader, sql: str, now: datetime | None, parameters: Mapping[str, object] | None = None) -> "pa.Table":
     """Ask as of a moment; None is now, for which the store's own views answer: BigQuery's readers may read no table."""
     from observability.audit.views import as_of
 
@@ -176,7 +174,7 @@ def query_view(
     from observability.audit.views.questions import select
 
     statement = select(_view(name), where, columns, limit + 1 if limit else 0)
-    table = _query(open_store(settings), statement, now)
+    table = query(open_store(settings), statement, now)
     return Rows(table.slice(0, limit) if limit else table, bool(limit) and table.num_rows > limit)
 
 

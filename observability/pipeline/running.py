@@ -18,6 +18,7 @@ from observability.config import Settings, load_settings
 from observability.errors import ObserveError
 from observability.pipeline.alerting import tell_after
 from observability.pipeline.ingestion import ingest
+from observability.pipeline.reporting import report_after
 
 _DONE = "loaded"
 """An empty file beside the artifacts of a step that `run` has loaded, or was to upload only: they may go, in time."""
@@ -133,7 +134,7 @@ def _load_attempt(folder: Folder, settings: Settings, *, alertable: bool) -> lis
     told += [f"{load.command or 'dbt'}: {load.outcome}; {_counted(load.rows)} stored in {settings.store}"]
     told += [f"warning: {warning}" for warning in load.warnings]
     _mark_done(folder.path, settings)
-    return told
+    return told + report_after(settings, report)
 
 
 def _counted(rows: Mapping[str, int]) -> str:

@@ -7,13 +7,13 @@ from typing import Any
 
 import duckdb
 import pytest
+from asked import ASKED
 from factories import result
 from googlesql import SCHEMAS, Analyzer, AnalyzerEngine, NotGoogleSQL, our_catalogue, tables_catalogue
 from shop import A
 from sql_lint import lint
 from story import StoreEngine, Story
 
-from observability.alerts import queries
 from observability.audit import pruning
 from observability.audit.schema import Column, ColumnType
 from observability.audit.views import View, as_of, find_view, to_duckdb, views
@@ -22,7 +22,6 @@ from observability.stores.bigquery.store import QUESTIONS
 from observability.stores.duckdb import DuckDBStore
 
 VIEWS = pytest.mark.parametrize("view", views(), ids=lambda view: view.name)
-QUERIES = {name: sql for name, sql in vars(queries).items() if name.isupper() and isinstance(sql, str)}
 
 
 def placed(sql: str) -> str:
@@ -43,13 +42,14 @@ def test_a_view_is_googlesql_and_gives_the_declared_columns(view: View, analyzer
     assert analyzer.columns(view.sql(**SCHEMAS)) == declared(view)
 
 
-@pytest.mark.parametrize("name", QUERIES)
-def test_the_questions_of_alerts_are_googlesql_by_the_clock_and_as_of_a_moment(name: str, analyzer: Analyzer) -> None:
-    texts = ("states", "bases", "subjects", "told", "invocations", "nodes", "incidents")
+@pytest.mark.parametrize("name", ASKED)
+def test_the_questions_are_googlesql_by_the_clock_and_as_of_a_moment(name: str, analyzer: Analyzer) -> None:
+    texts = ("states", "bases", "subjects", "told", "invocations", "nodes", "incidents", "keys", "runs")
     types = {**dict.fromkeys(texts, "ARRAY<STRING>"), **dict.fromkeys(("months", "days"), "ARRAY<DATE>")}
-    types |= {"name": "STRING", "since": "TIMESTAMP"}
-    analyzer.check(placed(QUERIES[name]), types)
-    analyzer.check(placed(as_of(QUERIES[name])), {**types, "now": ColumnType.TIMESTAMP})
+    types |= dict.fromkeys(("name", "invocation", "dag_run", "environment", "run", "project", "dag", "step"), "STRING")
+    types |= {"since": "TIMESTAMP", "until": "TIMESTAMP", "since_day": "DATE"}
+    analyzer.check(placed(ASKED[name]), types)
+    analyzer.check(placed(as_of(ASKED[name])), {**types, "now": ColumnType.TIMESTAMP})
 
 
 @pytest.mark.parametrize("question", QUESTIONS)

@@ -6,14 +6,13 @@ from typing import Any
 
 import duckdb
 import pytest
+from asked import ASKED
 from sql_lint import BANNED, lint, name_of, table_reads, unbounded
 
-from observability.alerts import queries
 from observability.audit.schema import TABLES
 from observability.audit.views import View, duckdb_view, find_view, views
 from observability.stores.duckdb import table_ddl
 
-QUERIES = {name: sql for name, sql in vars(queries).items() if name.isupper() and isinstance(sql, str)}
 FACTS = ("run_results", "source_freshness")
 READ_ALL_THAT_IS_RETAINED = {
     "incident_nodes": "only the first bad observation tells since when",
@@ -37,15 +36,15 @@ def test_the_lint_finds_nothing_in_a_view(view: View) -> None:
 def test_no_question_is_too_large_for_bigquerys_planner() -> None:
     # it refuses what reads 1,000 tables or more, and has been seen to refuse less
     known = {view.name: open_schemas(view) for view in views()}
-    asked = {name: sql.replace("{main}", "main").replace("{raw}", "raw") for name, sql in QUERIES.items()}
+    asked = {name: sql.replace("{main}", "main").replace("{raw}", "raw") for name, sql in ASKED.items()}
     reads = {name: table_reads(sql, known) for name, sql in (known | asked).items()}
     assert reads["current_nodes"] == 12
     assert {name: count for name, count in reads.items() if count > 180} == {}
 
 
-@pytest.mark.parametrize("name", QUERIES)
+@pytest.mark.parametrize("name", ASKED)
 def test_the_lint_finds_nothing_in_a_question(name: str) -> None:
-    assert lint(QUERIES[name].replace("{main}", "main").replace("{raw}", "raw")) == []
+    assert lint(ASKED[name].replace("{main}", "main").replace("{raw}", "raw")) == []
 
 
 PLANTED = [

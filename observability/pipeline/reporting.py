@@ -1,0 +1,293 @@
+"""The triage page: what is asked of the store for it, and where it is put."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from observability.config import Settings
+from observability.errors import ConfigError
+from observability.pipeline.ingestion import IngestReport, LoadStatus
+from observability.pipeline.questions import ask, current_incidents, query, states_parameters
+from observability.stores.base import Reader, Store, open_store
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from observability.alerts.incidents import Incident
+    from observability.alerts.links import Links
+    from observability.report.lineage import Parents
+    from observability.report.page import Page
+
+_ROWS_OF_EVIDENCE = 100
+"""Nodes whose compiled SQL the page has."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """Which pipeline run a page is of: the newest one where nothing is said."""
+
+    invocation: str = ""
+    """An invocation's id, or its beginning."""
+    dag_run: str = ""
+    """A DAG run's id, with its DAG's (`dag_id/dag_run_id`) or without."""
+    environment: str = ""
+
+
+@dataclass(frozen=True)
+class WrittenPage:
+    """A page, and where it is."""
+
+    page: "Page"
+    places: tuple[str, ...]
+    size: int
+    """Bytes."""
+
+
+def write_report(
+    settings: Settings,
+    wanted: Wanted,
+    *,
+    out: str | None = None,
+    index: str | None = None,
+    now: datetime | None = None,
+) -> WrittenPage:
+    """Write the page of a pipeline run: to the path or URI `out`, and to `index` as a page of that folder.
+
+    Raises ConfigError where no such run is stored, StoreError, and ReportError where it cannot be written.
+    """
+    from observability.report.render import render_index, render_page
+    from observability.report.shelf import Shelf, put_file
+
+    links = _links(settings)
+    with open_store(settings).reading() as reader:
+        asking = _Asking(reader, settings, now)
+        page = asking.page(asking.target(wanted), links)
+    text = render_page(page)
+    places = [put_file(out, text)] if out else []
+    if index:
+        shelf = Shelf(index)
+        places.append(shelf.put(f"{page.invocation_id}.html", text))
+        shelf.put_index(render_index)
+    return WrittenPage(page, tuple(places), len(text.encode("utf-8", "replace")))
+
+
+def report_after(settings: Settings, report: IngestReport, store: Store | None = None) -> list[str]:
+    """Write the pages of what was just loaded, where settings ask for it: what went wrong, in texts.
+
+    No fault of it may spoil the load.
+    """
+    loaded = [one.invocation_id for one in report.loads if one.status is LoadStatus.LOADED and one.invocation_id]
+    if not (settings.report.to and loaded):
+        return []
+    try:
+        _write_all(settings, settings.report.to, loaded, store)
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the border where the load is done already
+        what = "writing the triage page was interrupted" if isinstance(error, KeyboardInterrupt) else error
+        return [f"{what}\n  next:  write it with: dbt-observe report --index {settings.report.to}"]
+    return []
+
+
+def _write_all(settings: Settings, to: str, invocations: Sequence[str], store: Store | None) -> None:
+    """A page for each invocation; those of one pipeline run have the same one, which is made once."""
+    from observability.report.render import render_index, render_page
+    from observability.report.shelf import Shelf
+
+    links, shelf = _links(settings), Shelf(to)
+    made: dict[tuple[str, str, str | None], str] = {}
+    with (store or open_store(settings)).reading() as reader:
+        asking = _Asking(reader, settings, None)
+        targets = [asking.target(Wanted(invocation=one)) for one in invocations]
+        for target in targets:
+            key = target["pipeline_run_id"], target["environment"], target["project_name"]
+            if key not in made:
+                made[key] = render_page(asking.page(target, links))
+    for target in targets:
+        key = target["pipeline_run_id"], target["environment"], target["project_name"]
+        shelf.put(f"{target['invocation_id']}.html", made[key])
+    shelf.put_index(render_index)
+
+
+def _links(settings: Settings) -> "Links":
+    from observability.alerts.links import Links
+
+    links = Links(settings.slack.links)
+    links.check()
+    return links
+
+
+class _Asking:
+    """Asks one store, all as of one moment."""
+
+    def __init__(self, reader: Reader, settings: Settings, now: datetime | None) -> None:
+        self._reader, self._settings, self._now = reader, settings, now
+        self._at = now or datetime.now(UTC)
+
+    def _ask(self, sql: str, **parameters: object) -> list[dict[str, Any]]:
+        return ask(self._reader, sql, self._now, {name: _typed(value) for name, value in parameters.items()})
+
+    def page(self, target: dict[str, Any], links: "Links") -> "Page":
+        """The page of the run that a row of RUNS names. Raises ConfigError for one that is too old, and StoreError."""
+        from observability.report import questions
+        from observability.report.page import Answers, build_page
+        from observability.report.results import pack_results
+
+        run_id, environment = target["pipeline_run_id"], target["environment"]
+        run = self._run(target)
+        project = run["project_name"] or ""
+        steps = [
+            step
+            for step in self._ask(questions.STEPS, run=run_id, environment=environment)
+            if (step["project_name"] or project) == project
+        ]
+        scope = {
+            "invocations": [step["invocation_id"] for step in steps],
+            "days": sorted({step["run_date"] for step in steps}),
+        }
+        incidents = current_incidents(self._reader, self._settings, self._now, since=run["started_at"])
+        incidents = [one for one in incidents if one.environment == environment]
+        table = query(self._reader, questions.RESULTS, self._now, scope)
+        earlier = self._ask(
+            questions.EARLIER_RUNS,
+            environment=environment,
+            until=run["started_at"],
+            dag=target["dag_id"] or "",
+            step="" if target["dag_id"] else target["step"],
+        )
+        names = {step["invocation_id"]: step["task_id"] or step["command"] or step["step"] for step in steps}
+        answers = Answers(
+            as_of=self._at,
+            target=target,
+            run=run,
+            steps=steps,
+            incidents=incidents,
+            results=pack_results(table, names),
+            slowest=_slowest(table),
+            evidence=self._evidence(incidents),
+            past=self._past(incidents),
+            earlier_runs=earlier,
+            seen=self._seen(incidents, earlier, environment),
+            slower=self._ask(questions.SLOWER, **scope),
+            flaky=self._ask(questions.FLAKY, environment=environment, project=project),
+            freshness=self._ask(questions.FRESHNESS, environment=environment, project=project),
+            parents=self._parents(incidents),
+        )
+        return build_page(answers, links)
+
+    def target(self, wanted: Wanted) -> dict[str, Any]:
+        """The row of RUNS that is wanted. Raises ConfigError where there is none, or more than one."""
+        from observability.report import questions
+
+        found = self._ask(
+            questions.RUNS,
+            invocation=wanted.invocation,
+            dag_run=wanted.dag_run,
+            environment=wanted.environment,
+        )
+        if not found:
+            said = wanted.invocation or wanted.dag_run or wanted.environment
+            raise ConfigError(
+                f"no run of {said!r} is stored" if said else "no run is stored yet",
+                where=self._settings.store,
+                next_step="dbt-observe query pipeline_runs lists what is there"
+                if said
+                else "load one: dbt-observe run",
+            )
+        if wanted.invocation and len(found) > 1:
+            some = ", ".join(row["invocation_id"] for row in found)
+            raise ConfigError(
+                f"several invocations begin with {wanted.invocation!r}: {some}",
+                where="--invocation",
+                next_step="write more of its id",
+            )
+        if wanted.dag_run and len({row["dag_id"] for row in found}) > 1:
+            some = ", ".join(row["pipeline_run_id"] for row in found)
+            raise ConfigError(
+                f"several DAGs have a run {wanted.dag_run!r}: {some}",
+                where="--dag-run",
+                next_step="name it with its DAG, as they are written here",
+            )
+        return found[0]
+
+    def _run(self, target: dict[str, Any]) -> dict[str, Any]:
+        """The run as its view shows it; where it is too old for that, what its last attempt says."""
+        from observability.report import questions
+
+        rows = self._ask(questions.RUN, run=target["pipeline_run_id"], environment=target["environment"])
+        fitting = [row for row in rows if row["project_name"] == target["project_name"]] or rows
+        if not fitting:
+            raise ConfigError(
+                "this run began more than 90 days ago, and is not shown any more",
+                where=target["pipeline_run_id"],
+                next_step="its rows are there: dbt-observe query run_results --where \"invocation_id = '…'\"",
+            )
+        return fitting[0]
+
+    def _evidence(self, incidents: "Sequence[Incident]") -> list[dict[str, Any]]:
+        from observability.report import questions
+
+        failures = [(one, failure) for one in incidents for failure in one.failures][:_ROWS_OF_EVIDENCE]
+        if not failures:
+            return []
+        days = {failure.seen_at.date() for _, failure in failures} | {one.seen_at.date() for one, _ in failures}
+        return self._ask(
+            questions.EVIDENCE,
+            days=sorted(days | {day - timedelta(days=1) for day in days}),
+            invocations=sorted({one.invocation_id or "" for one, _ in failures}),
+            nodes=sorted({failure.unique_id for _, failure in failures}),
+        )
+
+    def _past(self, incidents: "Sequence[Incident]") -> list[dict[str, Any]]:
+        from observability.report import questions
+
+        if not incidents:
+            return []
+        return self._ask(
+            questions.PAST,
+            keys=sorted({one.key for one in incidents}),
+            incidents=sorted({one.id for one in incidents}),
+        )
+
+    def _seen(
+        self, incidents: "Sequence[Incident]", runs: Sequence[dict[str, Any]], environment: str
+    ) -> list[dict[str, Any]]:
+        from observability.report import questions
+        from observability.report.page import grid_nodes
+
+        nodes = grid_nodes([one for one in incidents if not one.state.is_over])
+        if not nodes or not runs:
+            return []
+        return self._ask(
+            questions.SEEN,
+            runs=[run["pipeline_run_id"] for run in runs],
+            nodes=nodes,
+            environment=environment,
+            since_day=min(run["started_at"] for run in runs).date(),
+        )
+
+    def _parents(self, incidents: "Sequence[Incident]") -> "Parents":
+        """What rests on what, where anybody is hurt."""
+        from observability.alerts import queries
+        from observability.report import questions
+
+        if not any(one.exposures for one in incidents):
+            return {}
+        named = states_parameters(self._ask(queries.STATES))
+        return {row["unique_id"]: row["depends_on"] or () for row in self._ask(questions.LINEAGE, **named)}
+
+
+def _typed(value: object) -> object:
+    """An array without an element has no type in DuckDB."""
+    return value or [""] if isinstance(value, list) else value
+
+
+def _slowest(table: "pa.Table") -> list[dict[str, Any]]:
+    """The nodes that took longest, of those that build something or test it."""
+    import pyarrow.compute as pc
+
+    timed = table.select(["unique_id", "name", "resource_type", "execution_time"])
+    timed = timed.filter(pc.greater(timed.column("execution_time"), 0))
+    rows: list[dict[str, Any]] = timed.take(
+        pc.select_k_unstable(timed, min(15, timed.num_rows), [("execution_time", "descending")])
+    ).to_pylist()
+    return [{**row, "name": row["name"] or row["unique_id"]} for row in rows]

@@ -1,0 +1,153 @@
+"""Where pages lie: written into a folder or an object store, and listed as each says at its head what it is."""
+
+import json
+import os
+import re
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields
+from html import unescape
+from pathlib import Path
+
+from observability.artifacts.bucket import Place, in_time, is_uri, open_place, reason_of, told
+from observability.errors import ConfigError, ReportError
+
+HEAD_BYTES = 4_096
+"""So much of a page is enough to know it."""
+LISTED = 200
+"""Pages that an index lists."""
+INDEX = "index.html"
+_ABOUT = re.compile(r'<meta name="dbt-observe-page" content="([^"]*)">')
+_OURS = re.compile(r'<meta name="dbt-observe-index" content="[^"]*">')
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What an index says of a page."""
+
+    file: str
+    verdict: str
+    project: str
+    environment: str
+    run: str
+    started_at: str
+
+
+def read_entry(file: str, head: bytes) -> Entry | None:
+    """A page's entry, from the beginning of the file; None where it is none of ours."""
+    found = _ABOUT.search(head.decode("utf-8", "replace"))
+    if not found:
+        return None
+    try:
+        said = json.loads(unescape(found[1]))
+        return Entry(**{**{field.name: str(said[field.name]) for field in fields(Entry)}, "file": file})
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def is_index(head: bytes) -> bool:
+    """Whether a file is an index of ours, which may be written anew."""
+    return bool(_OURS.search(head.decode("utf-8", "replace")))
+
+
+def newest_first(entries: Iterable[Entry]) -> tuple[list[Entry], int]:
+    """The pages that an index lists, one a run, and how many it leaves out."""
+    ordered = sorted(entries, key=lambda one: (one.started_at, one.file), reverse=True)
+    return ordered[:LISTED], max(len(ordered) - LISTED, 0)
+
+
+class Shelf:
+    """A folder of this machine's or a prefix in an object store (gs://…) that pages are put into."""
+
+    def __init__(self, location: str) -> None:
+        """Raises ConfigError for what is no folder and no URI."""
+        self.location = location
+        self._place: Place | None = open_place(location) if is_uri(location) else None
+        self._folder = Path(location)
+
+    def put(self, name: str, text: str) -> str:
+        """Write a file whole or not at all; where it is. Raises ReportError."""
+        data = text.encode("utf-8", "replace")
+        where = f"{self.location.rstrip('/')}/{name}"
+        try:
+            if self._place is None:
+                self._folder.mkdir(parents=True, exist_ok=True)
+                _replace(self._folder / name, data)
+            else:
+                place = self._place / name
+                in_time(place.fs, place.fs.pipe_file, place.key, data, size=len(data), **_html(place.uri))
+        except Exception as error:  # every SDK has errors of its own
+            raise _told(error, where) from error
+        return where
+
+    def put_index(self, render: Callable[[list[Entry], int], str]) -> str:
+        """Write the index of the pages that lie here now. Raises ReportError, and leaves a file of others' alone."""
+        heads = self._heads()
+        if INDEX in heads and not is_index(heads[INDEX]):
+            raise ReportError(
+                "index.html is not ours, and is left alone",
+                where=f"{self.location.rstrip('/')}/{INDEX}",
+                next_step="name a folder for pages only",
+            )
+        entries = (read_entry(name, head) for name, head in heads.items() if name != INDEX)
+        return self.put(INDEX, render(*newest_first(entry for entry in entries if entry)))
+
+    def _heads(self) -> dict[str, bytes]:
+        """The beginnings of the HTML files that lie here, by name."""
+        try:
+            if self._place is None:
+                return {path.name: _head(path) for path in self._folder.glob("*.html") if path.is_file()}
+            fs = self._place.fs
+            fs.invalidate_cache()
+            keys = [str(key) for key in in_time(fs, fs.ls, self._place.key, detail=False)]
+            pages = [key for key in keys if key.endswith(".html")]
+            found = fs.cat_ranges(pages, [0] * len(pages), [HEAD_BYTES] * len(pages), on_error="return")
+            return {
+                key.rsplit("/", 1)[-1]: bytes(head)
+                for key, head in zip(pages, found, strict=True)
+                if not isinstance(head, BaseException)
+            }
+        except FileNotFoundError:
+            return {}
+        except Exception as error:  # every SDK has errors of its own
+            raise _told(error, self.location) from error
+
+
+def put_file(out: str, text: str) -> str:
+    """Write a page to a path or a URI of its own; where it is. Raises ConfigError and ReportError."""
+    folder, _, name = out.rpartition("/")
+    if not name:
+        raise ConfigError(f"{out!r} names no file", where="--out", next_step="name one, such as page.html")
+    return Shelf(folder or ("/" if out.startswith("/") else ".")).put(name, text)
+
+
+def _replace(path: Path, data: bytes) -> None:
+    partial = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
+    try:
+        partial.write_bytes(data)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(HEAD_BYTES)
+
+
+def _html(uri: str) -> dict[str, str]:
+    """How a store is told that a browser may show it; others guess by the name."""
+    return {"gs": {"content_type": "text/html; charset=utf-8"}, "s3": {"ContentType": "text/html; charset=utf-8"}}.get(
+        uri.partition(":")[0], {}
+    )
+
+
+def _told(error: Exception, where: str) -> ReportError:
+    if isinstance(error, OSError) and error.strerror and reason_of(error) is None:
+        return ReportError(
+            f"the page cannot be written: {error.strerror}",
+            where=where,
+            next_step="name a place that can be written to",
+        )
+    said = told(error, "the page cannot be written", where)
+    return ReportError(said.what, where=said.where, next_step=said.next_step)

@@ -47,7 +47,7 @@ bench-views: $(V)/dev.ok ## time every view over 400 loads of a 2,000-model proj
 
 docs: $(V)/dev.ok ## write what is generated in the documentation
 	$(BIN)/python docs/write_docs.py
-pictures: $(V)/dev.ok ## take the pictures in the documentation; needs chromium
+pictures: demo ## take the pictures in the documentation; needs chromium
 	$(BIN)/python docs/write_pictures.py
 dag-picture: $(V)/dev.ok $(V)/airflow.ok ## take the picture of Greenery's DAG in Airflow; needs chromium
 	$(BIN)/python docs/write_dag_picture.py

@@ -104,6 +104,7 @@ class Demo:
         self.folder = folder
         self.database, self.audit = folder / "greenery.duckdb", folder / "audit.duckdb"
         self.target, self.logs = folder / "target", folder / "logs"
+        self.triage = folder / "triage"
         self.store = f"duckdb:///{self.audit}"
 
     def play(self) -> None:
@@ -220,6 +221,9 @@ class Demo:
                 raise UnexpectedError(f"the alert does not speak of {needed}", self.logs / "alert.txt")
         if SLACK_TOKEN in os.environ:
             self._observe("alert", slack=True)
+        self._say()
+        self._say(Text("  Its triage page (dbt-observe report --index)", "bold"))
+        self._observe("report", "--index", str(self.triage))
 
     def _observe(self, command: str, *options: str, slack: bool = False) -> str:
         """Run a dbt-observe command, pass on what it prints, and return that; with `slack`, by the user's settings."""
@@ -255,6 +259,8 @@ class Demo:
         self._say()
         where = f"The audit rows are in {self.audit}, dbt's own files in {self.folder / 'artifacts'}."
         self._say(Text(f"Four mornings in {seconds:.0f} s. {where}"))
+        index = self.triage / "index.html"
+        self._say(Text(f"The triage pages are in {self.triage}: open {index} in a browser."))
         self._say("To try next:")
         for command in self._next_commands():
             self.console.print(Text(f"  {command}"), soft_wrap=True)

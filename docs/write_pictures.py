@@ -1,4 +1,4 @@
-"""Takes the documentation's pictures: `python docs/write_pictures.py`, or `make pictures`.
+"""Takes the documentation's pictures: `make pictures`, which plays the demo first, for its triage page.
 
 On Debian: `apt install chromium fonts-lato fonts-noto-color-emoji`.
 """
@@ -21,6 +21,7 @@ from observability.alerts.slack.block_kit import Payload, render_change, render_
 from observability.alerts.slack.preview import Shown, render_preview
 
 FOLDER = Path(__file__).parent / "pictures"
+TRIAGE = Path(__file__).parent.parent / ".demo" / "triage"
 _LINKS = Links(
     {
         "dbt docs": "https://docs.greenery.example/#!/{{ resource_type }}/{{ unique_id }}",
@@ -169,11 +170,35 @@ PICTURES: Sequence[Picture] = [
 ]
 
 
+def triage_page() -> Path:
+    """The demo's page of its bad morning."""
+    pages = [path for path in TRIAGE.glob("*-*.html") if "causes of failure" in path.read_text(encoding="utf-8")]
+    if not pages:
+        raise SystemExit(f"{TRIAGE} has no page of a bad morning: make demo")
+    return pages[-1]
+
+
+def take_triage(browser: Browser, png: Path, size: tuple[int, int], *, dark: bool = False, at: str = "") -> None:
+    """Take a picture of as much of the triage page as a window shows; `at` is the anchor that it begins at."""
+    page = browser.new_page(
+        viewport={"width": size[0], "height": size[1]},
+        device_scale_factor=2,
+        color_scheme="dark" if dark else "light",
+    )
+    page.goto(f"{triage_page().as_uri()}{at}")
+    page.locator("#results").wait_for()
+    page.screenshot(path=png)
+    page.close()
+
+
 def main() -> None:
     """Take all pictures."""
     with start_browser() as browser:
         for picture in PICTURES:
             take(browser, picture.page(), FOLDER / f"{picture.name}.png", picture.width, dark=picture.dark)
+        take_triage(browser, FOLDER / "triage.png", (960, 900))
+        take_triage(browser, FOLDER / "triage_dark.png", (960, 900), dark=True, at="#exposures")
+        take_triage(browser, FOLDER / "triage_phone.png", (390, 844))
 
 
 if __name__ == "__main__":

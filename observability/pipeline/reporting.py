@@ -147,13 +147,14 @@ class _Asking:
         incidents = current_incidents(self._reader, self._settings, self._now, since=run["started_at"])
         incidents = [one for one in incidents if one.environment == environment]
         table = query(self._reader, questions.RESULTS, self._now, scope)
-        earlier = self._ask(
-            questions.EARLIER_RUNS,
-            environment=environment,
-            until=run["started_at"],
-            dag=target["dag_id"] or "",
-            step="" if target["dag_id"] else target["step"],
-        )
+        same = {
+            "environment": environment,
+            "until": run["started_at"],
+            "dag": target["dag_id"] or "",
+            "step": "" if target["dag_id"] else target["step"],
+        }
+        earlier = self._ask(questions.EARLIER_RUNS, **same)
+        (later,) = self._ask(questions.LATER, run=run_id, **same)
         names = {step["invocation_id"]: step["task_id"] or step["command"] or step["step"] for step in steps}
         answers = Answers(
             as_of=self._at,
@@ -166,6 +167,7 @@ class _Asking:
             evidence=self._evidence(incidents),
             past=self._past(incidents),
             earlier_runs=earlier,
+            is_newest=not later["attempts"],
             seen=self._seen(incidents, earlier, environment),
             slower=self._ask(questions.SLOWER, **scope),
             flaky=self._ask(questions.FLAKY, environment=environment, project=project),

@@ -39,6 +39,8 @@ class Answers:
     evidence: Sequence[Record] = ()
     past: Sequence[Record] = ()
     earlier_runs: Sequence[Record] = ()
+    is_newest: bool = True
+    """Whether the same DAG or step did not run since."""
     seen: Sequence[Record] = ()
     slower: Sequence[Record] = ()
     flaky: Sequence[Record] = ()
@@ -203,8 +205,7 @@ def _concerns(incident: Incident, said: Answers) -> bool:
         return False
     if incident.closed_at and incident.closed_at < said.run["started_at"]:
         return False
-    is_newest = not said.earlier_runs or said.earlier_runs[-1]["pipeline_run_id"] == said.run["pipeline_run_id"]
-    return is_newest or incident.since <= said.run["completed_at"]
+    return said.is_newest or incident.since <= said.run["completed_at"]
 
 
 def _verdict(said: Answers, going_on: Sequence[Incident]) -> Verdict:

@@ -83,6 +83,14 @@ ORDER BY p.started_at, p.pipeline_run_id
 """
 """The last 14 runs of a DAG, else of a step outside of any. Parameters: `@dag`, `@step`, `@environment`, `@until`."""
 
+LATER = """
+SELECT COUNT(*) AS attempts
+FROM {main}.attempts AS a
+WHERE a.environment = @environment AND a.started_at > @until AND a.pipeline_run_id != @run
+  AND (a.dag_id = @dag OR a.dag_id IS NULL AND a.step = @step)
+"""
+"""Whether the same DAG or step ran later. Parameters: those of EARLIER_RUNS, and `@run`."""
+
 SEEN = """
 SELECT a.pipeline_run_id, r.unique_id, r.outcome, r.status
 FROM {main}.attempts AS a

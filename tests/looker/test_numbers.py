@@ -286,6 +286,17 @@ def test_the_checker_asks_the_store_for_every_field_and_finds_nothing(mornings: 
     assert asked == sum(len(view.fields) for name, view in project.views.items() if name != "sessions")
 
 
+def test_the_demos_triage_pages_are_small_and_listed(mornings: Mornings) -> None:
+    folder = mornings.project.parent / "demo" / "triage"
+    pages = [path for path in folder.glob("*.html") if path.name != "index.html"]
+    assert len(pages) == len(MORNINGS)
+    assert max(path.stat().st_size for path in pages) <= 150_000
+    index = (folder / "index.html").read_text(encoding="utf-8")
+    assert all(path.name in index for path in pages)
+    assert index.count("All is well.") == 3
+    assert "2 causes of failure, 2 exposures are hurt, 1 of them critical." in index
+
+
 def _asked(question: Question) -> Asked:
     return Asked(question.explore, question.fields, question.filters, question.sorts)
 

@@ -34,6 +34,7 @@ DEFAULTS: dict[str, Any] = {
     },
     "storage": {"compiled_code": "failures", "conformance_manifest_max_bytes": 20_000_000},
     "deadlines": (),
+    "report": {"to": None, "url": None},
     "slack": {
         "token": None,
         "channel": None,
@@ -129,6 +130,7 @@ def test_arguments_beat_environment_beats_own_file_beats_pyproject_beats_default
         "redaction": DEFAULTS["redaction"] | {"allow": ("MONKEY", "KEYBOARD_LAYOUT")},
         "storage": {"compiled_code": "all", "conformance_manifest_max_bytes": 2},
         "deadlines": (),
+        "report": DEFAULTS["report"],
         "slack": DEFAULTS["slack"],
     }
 

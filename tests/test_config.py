@@ -432,6 +432,8 @@ def test_each_setting_is_described_and_can_be_given_as_its_variable(monkeypatch:
             "20000000",
         ),
         ("deadlines", "DBT_OBSERVE_DEADLINES", "list of tables", "[]"),
+        ("report.to", "DBT_OBSERVE_REPORT__TO", "text", ""),
+        ("report.url", "DBT_OBSERVE_REPORT__URL", "text", ""),
         ("slack.token", "DBT_OBSERVE_SLACK__TOKEN", "secret text", ""),
         ("slack.channel", "DBT_OBSERVE_SLACK__CHANNEL", "text", ""),
         ("slack.fallback_channel", "DBT_OBSERVE_SLACK__FALLBACK_CHANNEL", "text", ""),
@@ -463,6 +465,7 @@ def test_each_setting_is_described_and_can_be_given_as_its_variable(monkeypatch:
         "table of tables": '{"x": {"zone": "Europe/Berlin"}}',
     }
     value_by_key = {
+        "report.url": "https://reports.example",
         "deadlines": '[{"step": "dbt run", "by": "07:30", "since": "2026-03-01"}]',
         "slack.rules": '[{"tag": ["x"], "mute": true}]',
         "slack.maintenance": '[{"begins": "2026-03-01", "ends": "2026-03-02"}]',

@@ -12,7 +12,17 @@ from airflow_runs import DBT, load_dag, run_dag
 
 ROOT = Path(__file__).parents[2]
 DAGS = sorted(path.stem for path in (ROOT / "dags").glob("*.py"))
-HEAVY = {"dbt", "duckdb", "google.cloud.bigquery", "pyarrow", "slack_sdk", "sqlglot", "gcsfs", "dbt_artifacts_parser"}
+HEAVY = {
+    "dbt",
+    "duckdb",
+    "google.cloud.bigquery",
+    "airflow.providers.google",
+    "pyarrow",
+    "slack_sdk",
+    "sqlglot",
+    "gcsfs",
+    "dbt_artifacts_parser",
+}
 
 
 @pytest.fixture
@@ -123,23 +133,40 @@ def test_all_tasks_of_cosmos_are_loaded_in_an_order_that_stays(bag: Any) -> None
     assert dag.task_dict["load"].is_teardown
 
 
-@pytest.mark.parametrize("name", DAGS)
-def test_parsing_imports_nothing_that_only_a_task_needs(name: str) -> None:
+PARSING = """
+import importlib, json, runpy, sys
+
+for theirs, ours in json.loads(sys.argv[1]):
+    for name in theirs:
+        importlib.import_module(name)
+    before = set(sys.modules)
+    runpy.run_path(ours)
+    print(json.dumps([ours, sorted(set(sys.modules) - before)]))
+"""
+
+
+def test_parsing_imports_nothing_that_only_a_task_needs(tmp_path: Path) -> None:
     """But for what Airflow, its providers and Cosmos import themselves."""
-    theirs = imported("import airflow.sdk, airflow.providers.standard.operators.empty")
-    if name == "greenery_cosmos":
-        theirs |= imported("import cosmos")
-    if name == "greenery_kubernetes":
-        theirs |= imported("import airflow.providers.cncf.kubernetes.operators.pod")
-    ours = imported(f"import runpy; runpy.run_path({str(ROOT / 'dags' / f'{name}.py')!r})")
-    assert (ours - theirs) & HEAVY == set()
-
-
-def imported(code: str) -> set[str]:
-    words = [sys.executable, "-W", "ignore", "-c", f"{code}; import sys, json; print(json.dumps(list(sys.modules)))"]
-    environment = {**os.environ, "GREENERY_DBT_BIN": DBT}
-    done = subprocess.run(words, capture_output=True, text=True, check=True, env=environment)
-    return set(json.loads(done.stdout.splitlines()[-1]))
+    theirs = {
+        "greenery_daily": ["airflow.sdk", "airflow.providers.standard.operators.empty"],
+        "observe_tick": [],
+        "greenery_kubernetes": ["airflow.providers.cncf.kubernetes.operators.pod"],
+        "greenery_cosmos": ["cosmos"],
+    }
+    assert sorted(theirs) == DAGS
+    given = json.dumps([(names, str(ROOT / "dags" / f"{dag}.py")) for dag, names in theirs.items()])
+    database = {"GREENERY_DUCKDB_PATH": str(tmp_path / "greenery.duckdb"), "DBT_TARGET_PATH": str(tmp_path / "target")}
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", PARSING, given],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "GREENERY_DBT_BIN": DBT, **database},
+    )
+    lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('["')]
+    imported = {Path(file).stem: set(names) for file, names in lines}
+    assert "observability.airflow.step" in imported["greenery_daily"]
+    assert {name: names & HEAVY for name, names in imported.items()} == {name: set() for name in theirs}
 
 
 def test_the_morning_is_wiring_only() -> None:

@@ -180,7 +180,7 @@ class ObserveDbtOperator(_ObserveOperator):
         from observability.pipeline import ingest, report_after
 
         folders = self._folders(context["ti"])
-        left = [at(folder, self.artifacts_conn_id) for folder in folders if is_remote(folder) or Path(folder).is_dir()]
+        left = [at(one, self.artifacts_conn_id) for one in folders if is_remote(one) or _holds_files(one)]
         if not left:
             self.log.warning("no step has left anything: looked in %s", ", ".join(folders))
             return
@@ -204,6 +204,11 @@ class ObserveDbtOperator(_ObserveOperator):
         return [
             step_folder(one, ti.dag_id, ti.run_id, task_id, index) for one in roots for task_id in self.step_task_ids
         ]
+
+
+def _holds_files(folder: str) -> bool:
+    """Whether a folder of this machine's holds files; one whose files were uploaded may still be there."""
+    return any(path.is_file() for path in Path(folder).rglob("*"))
 
 
 class ObserveTickOperator(_ObserveOperator):

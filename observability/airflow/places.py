@@ -56,7 +56,10 @@ def step_folder(root: str, dag_id: str, run_id: str, task_id: str, map_index: in
 def attempt_folder(root: str, ti: Any) -> str:
     """Where one attempt leaves its files; beside them where it has run before, as a repeated test of a DAG does."""
     folder = f"{step_folder(root, ti.dag_id, ti.run_id, ti.task_id, ti.map_index)}/{ti.try_number}"
-    taken = not is_remote(folder) and Path(folder).is_dir() and any(Path(folder).iterdir())
+    try:
+        taken = not is_remote(folder) and any(Path(folder).iterdir())
+    except OSError:  # it is not there; or cannot be used, as whoever writes to it will tell
+        taken = False
     return f"{folder}-{uuid4().hex[:8]}" if taken else folder
 
 

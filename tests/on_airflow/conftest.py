@@ -14,6 +14,7 @@ from filelock import FileLock
 HOME = Path(tempfile.mkdtemp(prefix="airflow-"))
 os.environ |= {
     "AIRFLOW_HOME": str(HOME),
+    "AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT": "300",  # Cosmos asks dbt, on a machine that does other things too
     "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
     "AIRFLOW__CORE__DAGS_FOLDER": str(HOME / "dags"),
     "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{HOME}/airflow.db",

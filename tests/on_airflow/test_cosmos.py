@@ -205,6 +205,14 @@ def test_files_go_through_a_bucket(stage: Stage, capfd: pytest.CaptureFixture[st
     assert "dbt-observe:" not in "".join(capfd.readouterr())
 
 
+def test_the_callback_never_raises(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    from observability.airflow import observe_cosmos
+
+    observe_cosmos(str(tmp_path))  # as no version of Cosmos calls it yet
+    observe_cosmos("/no/such/project", artifacts_root="/proc/nowhere", context={"ti": None})
+    assert capfd.readouterr().out.count("dbt-observe: what this task left is not kept: ") == 2
+
+
 @pytest.mark.thorough
 def test_a_callback_that_cannot_keep_the_files_hides_nothing(stage: Stage, capfd: pytest.CaptureFixture[str]) -> None:
     stage.model("rolls", "select nothing from {{ ref('loaves') }}")

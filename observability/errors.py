@@ -13,7 +13,7 @@
     └── StoreError               the audit store cannot be used
         ├── QueryError           a question that the store does not understand
         ├── StoreUnavailable     it does not answer; what was to be stored is kept aside
-        ├── StoreBusy            another process holds it for longer than we wait
+        │   └── StoreBusy        another process holds it for longer than we wait
         └── StoreSchemaError     its tables were made by a version that we cannot write to
 
 Whoever catches `ObserveError` catches all of them; nothing below is ever raised by itself for a fault of ours.
@@ -85,7 +85,7 @@ class StoreUnavailable(StoreError):
     """The store does not answer, or not now; a repeat may well succeed."""
 
 
-class StoreBusy(StoreError):
+class StoreBusy(StoreUnavailable):
     """Another process holds the store for longer than we wait."""
 
 

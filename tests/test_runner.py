@@ -274,6 +274,14 @@ def test_a_file_that_cannot_be_executed_leaves_a_record_with_126(tmp_path: Path)
     assert caught.value.attempt.folder == tmp_path / "a"
 
 
+@pytest.mark.usefixtures("project")
+def test_words_that_no_program_can_be_given_leave_a_record_too(tmp_path: Path) -> None:
+    with pytest.raises(NotStartedError, match="cannot be executed: embedded null byte"):
+        run_step(["dbt", "run", "--select", "a\0b"], tmp_path / "a", Step())
+    step = read_step(tmp_path / "a" / "observe.json")
+    assert (step.exit_code, step.completed_at is not None) == (126, True)
+
+
 def test_no_command_and_a_used_folder_are_refused(project: Path, tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="no command"):
         run_step([], tmp_path / "a", Step())

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from observability.airflow.places import at, attempt_folder, default_root, is_remote, step_of
+from observability.airflow.places import at, attempt_folder, is_remote, local_root, root_of, step_of
 
 if TYPE_CHECKING:
     from observability.artifacts.step import Step
@@ -30,7 +30,7 @@ def observe_cosmos(
     task's log.
     """
     try:
-        folder, location = _keep(Path(project_dir), artifacts_root or default_root(), environment, kwargs["context"])
+        folder, location = _keep(Path(project_dir), root_of(artifacts_root), environment, kwargs["context"])
     except Exception as error:  # noqa: BLE001 - it would hide what dbt's error was
         print(f"dbt-observe: what this task left is not kept: {error}")  # noqa: T201 - into the task's log
         return
@@ -44,7 +44,7 @@ def _keep(project: Path, root: str, environment: str | None, context: Any) -> tu
     from observability.artifacts.step import FILE_NAME, write_step
 
     location = attempt_folder(root, context["ti"])
-    folder = Path(attempt_folder(default_root(), context["ti"]) if is_remote(location) else location)
+    folder = Path(attempt_folder(local_root(), context["ti"]) if is_remote(location) else location)
     folder.mkdir(parents=True, exist_ok=True)
     # Cosmos gives each task a copy of the project, which lasts no longer than the task
     target = _target(project, context["ti"].task)

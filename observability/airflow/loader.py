@@ -11,7 +11,7 @@ from urllib.parse import quote
 from airflow.sdk import BaseHook, BaseOperator
 from airflow.sdk.exceptions import AirflowException
 
-from observability.airflow.places import airflow_home, at, default_root, is_remote, step_folder
+from observability.airflow.places import airflow_home, at, is_remote, local_root, root_of, step_folder
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -61,17 +61,29 @@ class _ObserveOperator(BaseOperator):
         if problems and self.fail_on_error:
             raise AirflowException(problems[0])
 
-    def _settings(self) -> "Settings":
+    def _settings(self, problems: list[str]) -> "Settings":
         from observability.config import load_settings
 
         slack: dict[str, object] = {"channel": self.slack_channel}
         if self.slack_conn_id:
-            slack["token"] = BaseHook.get_connection(self.slack_conn_id).password
+            slack["token"] = self._token(self.slack_conn_id, problems)
         home = airflow_home()
         settings = load_settings(home, store=self.store, environment=self.environment, slack=slack)
         # a worker's current directory is nobody's choice
         store = re.sub(r"^duckdb:///(?!/)", f"duckdb:///{quote(str(home))}/", settings.store)
         return settings.model_copy(update={"store": store, "spool_dir": home / settings.spool_dir})
+
+    @staticmethod
+    def _token(conn_id: str, problems: list[str]) -> str | None:
+        """The bot token of a connection; that there is none is a problem, and keeps nothing from being loaded."""
+        try:
+            token: str | None = BaseHook.get_connection(conn_id).password
+        except Exception as error:  # noqa: BLE001 - every secrets backend has errors of its own
+            problems.append(f"the connection {conn_id} for Slack cannot be used: {error}")
+            return None
+        if not token:
+            problems.append(f"the connection {conn_id} for Slack has no password: put the bot token (xoxb-…) there")
+        return token or None
 
     def _store(self, settings: "Settings") -> "Store | None":
         """The store over Airflow's connection; None where the settings' own way is taken."""
@@ -89,12 +101,15 @@ class _ObserveOperator(BaseOperator):
         return replace(named, client=client)
 
     def _alert(self, settings: "Settings", store: "Store | None", problems: list[str]) -> None:
-        """Tell what is new; that nobody is configured to be told is no fault."""
+        """Tell what is new; that nobody is configured to be told, or nothing was stored yet, is no fault."""
         if not (settings.slack.token or settings.slack.webhook_url):
             return
         from observability.errors import ObserveError
         from observability.pipeline import alert
+        from observability.stores.base import open_store
 
+        if not (store or open_store(settings)).exists:
+            return
         try:
             telling = alert(settings, store=store)
         except ObserveError as error:
@@ -138,11 +153,16 @@ class ObserveDbtOperator(_ObserveOperator):
         self.artifacts_conn_id = artifacts_conn_id
         self.alert = alert
 
+    def as_teardown(self, *, setups: Any = None, on_failure_fail_dagrun: bool | None = None) -> Any:
+        """As Airflow's; but one that fails because `fail_on_error` asks it to makes the run red."""
+        fails = self.fail_on_error if on_failure_fail_dagrun is None else on_failure_fail_dagrun
+        return super().as_teardown(setups=setups, on_failure_fail_dagrun=fails)
+
     def execute(self, context: "Context") -> dict[str, int]:
         """Load and tell; how many steps were loaded, unchanged or kept aside."""
         counts: dict[str, int] = {}
         with self._guarded() as problems:
-            settings = self._settings()
+            settings = self._settings(problems)
             store = self._store(settings)
             self._load(context, settings, store, counts, problems)
             if self.alert:
@@ -159,9 +179,8 @@ class ObserveDbtOperator(_ObserveOperator):
     ) -> None:
         from observability.pipeline import ingest, report_after
 
-        ti, root = context["ti"], self.artifacts_root or default_root()
-        folders = [step_folder(root, ti.dag_id, ti.run_id, task_id) for task_id in self.step_task_ids]
-        left = [at(folder, self.artifacts_conn_id) for folder in folders if is_remote(folder) or Path(folder).is_dir()]
+        folders = self._folders(context["ti"])
+        left = [at(one, self.artifacts_conn_id) for one in folders if is_remote(one) or _holds_files(one)]
         if not left:
             self.log.warning("no step has left anything: looked in %s", ", ".join(folders))
             return
@@ -170,7 +189,26 @@ class ObserveDbtOperator(_ObserveOperator):
         for load in report.loads:
             counts[load.status.value] = counts.get(load.status.value, 0) + 1
             self.log.info("%s %s %s: %s", load.status.value, load.command, load.outcome, load.folder)
+            for warning in load.warnings:
+                self.log.warning("%s", warning)
         problems += report_after(settings, report, store)
+
+    def _folders(self, ti: Any) -> list[str]:
+        """Where attempts of the steps may lie: also where they stayed on this machine because of a failed upload.
+
+        A loader in a mapped task group is its own index's: the steps of another may still run.
+        """
+        root = root_of(self.artifacts_root)
+        index = ti.map_index if ti.map_index >= 0 else None
+        roots = (root, local_root()) if is_remote(root) else (root,)
+        return [
+            step_folder(one, ti.dag_id, ti.run_id, task_id, index) for one in roots for task_id in self.step_task_ids
+        ]
+
+
+def _holds_files(folder: str) -> bool:
+    """Whether a folder of this machine's holds files; one whose files were uploaded may still be there."""
+    return any(path.is_file() for path in Path(folder).rglob("*"))
 
 
 class ObserveTickOperator(_ObserveOperator):
@@ -182,10 +220,9 @@ class ObserveTickOperator(_ObserveOperator):
             from observability.pipeline import replay
             from observability.stores.base import open_store
 
-            settings = self._settings()
+            settings = self._settings(problems)
             store = self._store(settings) or open_store(settings)
             kept = replay(settings, store)
             self.log.info("stored of what was kept aside: %d, left: %d", kept.stored, kept.left)
             problems.extend(map(str, kept.errors))
-            if store.exists:
-                self._alert(settings, store, problems)
+            self._alert(settings, store, problems)

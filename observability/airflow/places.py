@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 XCOM_KEY = "dbt_artifacts"
 """Under which a step tells where it leaves its files, before dbt starts."""
-
+_BY_DEFAULT = ".dbt_observe/artifacts"
 
 POD_ENVIRONMENT = {
     "AIRFLOW_CTX_DAG_ID": "{{ dag.dag_id }}",
@@ -32,20 +32,34 @@ def airflow_home() -> Path:
     return Path(os.environ.get("AIRFLOW_HOME") or "~/airflow").expanduser()
 
 
-def default_root() -> str:
-    """DBT_OBSERVE_ARTIFACTS_DIR, else a folder in Airflow's home."""
-    return os.environ.get("DBT_OBSERVE_ARTIFACTS_DIR") or str(airflow_home() / ".dbt_observe" / "artifacts")
+def root_of(given: str | None) -> str:
+    """Where attempts leave their files: what is given, else DBT_OBSERVE_ARTIFACTS_DIR, else a folder in Airflow's home.
+
+    A relative path begins in Airflow's home: a step and its loader need not run in one directory.
+    """
+    root = given or os.environ.get("DBT_OBSERVE_ARTIFACTS_DIR") or _BY_DEFAULT
+    return root if is_remote(root) else str(airflow_home() / Path(root).expanduser())
 
 
-def step_folder(root: str, dag_id: str, run_id: str, task_id: str) -> str:
-    """Where all attempts of a task in a DAG run lie, whatever their map index."""
-    return "/".join((root.rstrip("/"), *map(quoted, (dag_id, run_id, task_id))))
+def local_root() -> str:
+    """Where an attempt lies on this machine until it is uploaded, and stays if it cannot be."""
+    root = root_of(None)
+    return root_of(_BY_DEFAULT) if is_remote(root) else root
+
+
+def step_folder(root: str, dag_id: str, run_id: str, task_id: str, map_index: int | None = None) -> str:
+    """Where all attempts of a task in a DAG run lie, whatever their map index; or those of one."""
+    folder = "/".join((root.rstrip("/"), *map(quoted, (dag_id, run_id, task_id))))
+    return folder if map_index is None else f"{folder}/{map_index}"
 
 
 def attempt_folder(root: str, ti: Any) -> str:
     """Where one attempt leaves its files; beside them where it has run before, as a repeated test of a DAG does."""
-    folder = f"{step_folder(root, ti.dag_id, ti.run_id, ti.task_id)}/{ti.map_index}/{ti.try_number}"
-    taken = not is_remote(folder) and Path(folder).is_dir() and any(Path(folder).iterdir())
+    folder = f"{step_folder(root, ti.dag_id, ti.run_id, ti.task_id, ti.map_index)}/{ti.try_number}"
+    try:
+        taken = not is_remote(folder) and any(Path(folder).iterdir())
+    except OSError:  # it is not there; or cannot be used, as whoever writes to it will tell
+        taken = False
     return f"{folder}-{uuid4().hex[:8]}" if taken else folder
 
 

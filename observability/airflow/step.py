@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException
 
-from observability.airflow.places import XCOM_KEY, at, attempt_folder, default_root, is_remote, step_of
+from observability.airflow.places import XCOM_KEY, at, attempt_folder, is_remote, local_root, root_of, step_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from observability.artifacts.step import Step
+    from observability.runner import Attempt
 
 _ENDED_WITH_FINDINGS = 1
 """dbt's exit code where nodes failed; 2 says that it could not do what it was asked to."""
+_MARKED = frozenset({"failed", "success", "skipped"})
+"""What a task that runs is only after somebody has said so."""
 
 
 class DbtStepOperator(BaseOperator):
@@ -78,39 +80,63 @@ class DbtStepOperator(BaseOperator):
 
     def execute(self, context: "Context") -> str:
         """Run dbt; where its files lie. Raises AirflowException where it failed."""
-        location = attempt_folder(self.artifacts_root or default_root(), context["ti"])
-        # before dbt starts: a loader has to find what a killed one leaves
-        context["ti"].xcom_push(key=XCOM_KEY, value=location)
-        folder = Path(attempt_folder(default_root(), context["ti"]) if is_remote(location) else location)
+        location = attempt_folder(root_of(self.artifacts_root), context["ti"])
+        self._publish(context, location)  # before dbt starts: it may be killed
+        folder = Path(attempt_folder(local_root(), context["ti"]) if is_remote(location) else location)
         try:
-            code = self._run(folder, step_of(context, self.environment))
+            code = self._run(folder, context)
         finally:
             if is_remote(location):
                 self._upload(folder, location)
-        if code not in self._final_codes:
+        if code not in self._well:
             raise AirflowException(f"dbt ended with exit code {code}; what it left is in {location}")
         return location
 
     @property
-    def _final_codes(self) -> tuple[int, ...]:
+    def _well(self) -> tuple[int, ...]:
         return (0, _ENDED_WITH_FINDINGS) if self.warn_only else (0,)
 
-    def _run(self, folder: Path, step: "Step") -> int:
+    def _note_mark(self, attempt: "Attempt", ti: Any) -> None:
+        """No other try follows where somebody has marked the task, for which dbt was stopped: nobody waits for one."""
+        from observability.artifacts.step import FILE_NAME, write_step
+
+        if attempt.folder is None or not attempt.step.will_retry:
+            return
+        index = ti.map_index if ti.map_index >= 0 else None
+        try:
+            states = ti.get_task_states(ti.dag_id, map_index=index, task_ids=[ti.task_id], run_ids=[ti.run_id])
+            if any(state in _MARKED for run in states.values() for state in run.values()):
+                attempt.step.will_retry = False
+                write_step(attempt.step, attempt.folder / FILE_NAME)
+        except Exception as error:  # noqa: BLE001 - the border where our own faults must not become dbt's
+            self.log.warning("whether another try follows is not known: %s", error)
+
+    def _publish(self, context: "Context", location: str) -> None:
+        """Tell where the files will be. A loader finds them without, so that dbt need not wait for Airflow's answer."""
+        try:
+            context["ti"].xcom_push(key=XCOM_KEY, value=location)
+        except Exception as error:  # noqa: BLE001 - the border where our own faults must not become dbt's
+            self.log.warning("where dbt's files will be is not in XCom: %s", error)
+
+    def _run(self, folder: Path, context: "Context") -> int:
         from observability.runner import NotStartedError, exit_status, run_step
 
-        environment = {**os.environ, **(self.env or {})}
+        # a DAG that renders templates as native objects makes a number of "{{ ti.try_number }}"
+        given = {str(name): str(value) for name, value in (self.env or {}).items() if value is not None}
+        environment = {**os.environ, **given}
         try:
             attempt = run_step(
                 self._words(),
                 folder,
-                step,
+                step_of(context, self.environment),
                 environment=environment,
-                final_codes=self._final_codes,
+                final_codes=self._well,
                 grace_seconds=self.grace_seconds,
             )
         except NotStartedError as error:
             self.log.error("%s", error)
             attempt = error.attempt
+        self._note_mark(attempt, context["ti"])
         for warning in attempt.warnings:
             self.log.warning("%s", warning)
         return exit_status(attempt.step.exit_code or 0)
@@ -132,5 +158,5 @@ class DbtStepOperator(BaseOperator):
     def _words(self) -> list[str]:
         command = shlex.split(self.command) if isinstance(self.command, str) else [str(word) for word in self.command]
         options = {"--project-dir": self.project_dir, "--profiles-dir": self.profiles_dir}
-        given = [word for name, value in options.items() if value for word in (name, value)]
-        return [*shlex.split(self.dbt_bin), *command, *given]
+        given = [word for name, value in options.items() if value for word in (name, str(value))]
+        return [*shlex.split(str(self.dbt_bin)), *command, *given]

@@ -10,7 +10,6 @@ from observability.airflow.loader import ObserveDbtOperator
 from observability.airflow.step import DbtStepOperator
 
 STEPS = ("source freshness", "snapshot", "run", "test")
-_NEVER_BLOCKS = "source freshness"
 
 
 def dbt_pipeline(
@@ -25,22 +24,20 @@ def dbt_pipeline(
     `steps` are dbt's commands, by task_id where two begin with the same word; `step` holds arguments for each
     DbtStepOperator (project_dir, dbt_bin, retries, …), and `loader` for each ObserveDbtOperator (store, alert, …); what
     both need, such as artifacts_root and environment, is given in `step`. Errors of source freshness are told and hold
-    nothing up. Raises ValueError for two steps of one name.
+    nothing up. Raises ValueError for two steps of one name, or a step that is no command.
     """
     given = dict(step or {})
     shared = {name: given[name] for name in ("artifacts_root", "artifacts_conn_id", "environment") if name in given}
     with TaskGroup(group_id) as group:
         before: DbtStepOperator | None = None
         for name, command in _named(steps).items():
-            task = DbtStepOperator(
-                task_id=name, command=command, **{"warn_only": command.startswith(_NEVER_BLOCKS), **given}
-            )
+            task = DbtStepOperator(task_id=name, command=command, **{"warn_only": _checks_freshness(command), **given})
             # a loader is run again with its step only where it has a set-up, and this one cannot fail
             begin = EmptyOperator(task_id=f"begin_{name}").as_setup()
             load = ObserveDbtOperator(
                 task_id=f"load_{name}", step_task_ids=[task.task_id], **{**shared, **(loader or {})}
             )
-            begin >> task >> load.as_teardown(setups=begin, on_failure_fail_dagrun=load.fail_on_error)
+            begin >> task >> load.as_teardown(setups=begin)
             if before is not None:
                 before >> task
             before = task
@@ -58,5 +55,15 @@ def _named(steps: Sequence[str] | Mapping[str, str]) -> Mapping[str, str]:
 
 def _task_name(command: str) -> str:
     """run --select x+ → run; source freshness → freshness."""
+    return "freshness" if _checks_freshness(command) else _words(command)[0].replace("-", "_")
+
+
+def _checks_freshness(command: str) -> bool:
+    return _words(command)[:2] == ["source", "freshness"]
+
+
+def _words(command: str) -> list[str]:
     words = [word for word in command.split() if not word.startswith("-")]
-    return "freshness" if command.startswith(_NEVER_BLOCKS) else words[0].replace("-", "_")
+    if not words:
+        raise ValueError(f"{command!r} names no dbt command")
+    return words

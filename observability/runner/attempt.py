@@ -94,7 +94,7 @@ def run_step(
         run = _prepare(command, folder, step, os.environ if environment is None else environment)
         try:
             process = start_process(run.words, run.environment, signals, grace_seconds)
-        except OSError as error:
+        except (OSError, ValueError) as error:  # the second for a null byte
             raise _not_started(run, command, error) from error
         try:
             code = process.wait()
@@ -176,14 +176,14 @@ def _environment(dbt: DbtCommand, folder: Path, step: Step, given: Mapping[str, 
     return environment | ours | linked | {TOKEN_VARIABLE: step.token or ""}
 
 
-def _not_started(run: _Run, command: Sequence[str], error: OSError) -> NotStartedError:
+def _not_started(run: _Run, command: Sequence[str], error: OSError | ValueError) -> NotStartedError:
     missing = isinstance(error, FileNotFoundError | NotADirectoryError)
     attempt = _finish(run, NOT_FOUND if missing else NOT_EXECUTABLE)
     if missing:
         what = f"{command[0]} was not found, or the interpreter that its first line names"
         next_step = "activate the environment that dbt is installed in, or give the whole path"
     else:
-        what = f"{command[0]} cannot be executed: {error.strerror}"
+        what = f"{command[0]} cannot be executed: {getattr(error, 'strerror', None) or error}"
         next_step = "give the program or script itself, and make it executable (chmod +x)"
     return NotStartedError(what, where=shlex.join(command), next_step=next_step, attempt=attempt)
 

@@ -12,26 +12,35 @@ from airflow_runs import DBT, load_dag, run_dag
 
 ROOT = Path(__file__).parents[2]
 DAGS = sorted(path.stem for path in (ROOT / "dags").glob("*.py"))
-HEAVY = {"dbt", "duckdb", "google.cloud.bigquery", "pyarrow", "slack_sdk", "sqlglot", "gcsfs", "dbt_artifacts_parser"}
+HEAVY = {
+    "dbt",
+    "duckdb",
+    "google.cloud.bigquery",
+    "airflow.providers.google",
+    "pyarrow",
+    "slack_sdk",
+    "sqlglot",
+    "gcsfs",
+    "dbt_artifacts_parser",
+}
+
+
+def parsed(path: Path) -> Any:
+    from airflow.dag_processing.dagbag import DagBag
+
+    bag = DagBag(str(path))
+    assert bag.import_errors == {}
+    return bag.dags
 
 
 @pytest.fixture
-def bag(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
-    from airflow.dag_processing.dagbag import DagBag
-
-    monkeypatch.setenv("GREENERY_DBT_BIN", DBT)  # Cosmos asks dbt for the nodes
-    monkeypatch.setenv("GREENERY_DUCKDB_PATH", str(tmp_path / "greenery.duckdb"))
-    monkeypatch.setenv("DBT_TARGET_PATH", str(tmp_path / "target"))
-    return DagBag(str(ROOT / "dags"))
+def dag(request: pytest.FixtureRequest) -> Any:
+    (found,) = parsed(ROOT / "dags" / f"{request.param}.py").values()
+    return found
 
 
-def test_airflow_takes_each_of_them(bag: Any) -> None:
-    assert bag.import_errors == {}
-    assert sorted(bag.dags) == DAGS == ["greenery_cosmos", "greenery_daily", "greenery_kubernetes", "observe_tick"]
-
-
-def test_what_hangs_on_what_in_the_morning(bag: Any) -> None:
-    dag = bag.dags["greenery_daily"]
+@pytest.mark.parametrize("dag", ["greenery_daily"], indirect=True)
+def test_what_hangs_on_what_in_the_morning(dag: Any) -> None:
     downstream = {name: sorted(task.downstream_task_ids) for name, task in dag.task_dict.items()}
     assert downstream["dbt.freshness"] == ["dbt.load_freshness", "dbt.snapshot"]
     assert downstream["dbt.snapshot"] == ["dbt.load_snapshot", "dbt.run"]
@@ -45,11 +54,12 @@ def test_what_hangs_on_what_in_the_morning(bag: Any) -> None:
     assert [name for name, task in dag.task_dict.items() if getattr(task, "warn_only", False)] == ["dbt.freshness"]
 
 
-def test_a_pod_is_told_whose_attempt_it_is(bag: Any) -> None:
+@pytest.mark.parametrize("dag", ["greenery_kubernetes"], indirect=True)
+def test_a_pod_is_told_whose_attempt_it_is(dag: Any) -> None:
     from observability.airflow import POD_ENVIRONMENT
     from observability.runner import linkage_from_environment
 
-    step = bag.dags["greenery_kubernetes"].task_dict["run"]
+    step = dag.task_dict["run"]
     assert step.env_vars == {**POD_ENVIRONMENT, "DBT_OBSERVE_ENVIRONMENT": "prod"}
     rendered = dict.fromkeys(POD_ENVIRONMENT, "3")
     assert linkage_from_environment(rendered) == {
@@ -114,32 +124,56 @@ def test_what_a_pod_is_told_leads_to_where_its_loader_looks(tmp_path: Path) -> N
     assert place == f"{step_folder('gs://bucket/dbt', 'in_pods', run.run_id, 'run')}/-1/1"
 
 
-def test_all_tasks_of_cosmos_are_loaded_in_an_order_that_stays(bag: Any) -> None:
+def test_airflow_takes_each_of_them_and_all_tasks_of_cosmos_are_loaded_in_an_order_that_stays(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """Of a long list, Airflow compares the text: another order would be a new version of the DAG."""
-    dag = bag.dags["greenery_cosmos"]
+    monkeypatch.setenv("GREENERY_DBT_BIN", DBT)  # Cosmos asks dbt for the nodes
+    monkeypatch.setenv("GREENERY_DUCKDB_PATH", str(tmp_path / "greenery.duckdb"))
+    monkeypatch.setenv("DBT_TARGET_PATH", str(tmp_path / "target"))
+    dags = parsed(ROOT / "dags")
+    assert sorted(dags) == DAGS == ["greenery_cosmos", "greenery_daily", "greenery_kubernetes", "observe_tick"]
+    dag = dags["greenery_cosmos"]
     nodes = sorted(set(dag.task_dict) - {"begin", "load"})
     assert dag.task_dict["load"].step_task_ids == nodes
     assert {name.rpartition(".")[2] for name in nodes if "stg_orders." in name} == {"run", "test"}
     assert dag.task_dict["load"].is_teardown
 
 
-@pytest.mark.parametrize("name", DAGS)
-def test_parsing_imports_nothing_that_only_a_task_needs(name: str) -> None:
+PARSING = """
+import importlib, json, runpy, sys
+
+for theirs, ours in json.loads(sys.argv[1]):
+    for name in theirs:
+        importlib.import_module(name)
+    before = set(sys.modules)
+    runpy.run_path(ours)
+    print(json.dumps([ours, sorted(set(sys.modules) - before)]))
+"""
+
+
+def test_parsing_imports_nothing_that_only_a_task_needs(tmp_path: Path) -> None:
     """But for what Airflow, its providers and Cosmos import themselves."""
-    theirs = imported("import airflow.sdk, airflow.providers.standard.operators.empty")
-    if name == "greenery_cosmos":
-        theirs |= imported("import cosmos")
-    if name == "greenery_kubernetes":
-        theirs |= imported("import airflow.providers.cncf.kubernetes.operators.pod")
-    ours = imported(f"import runpy; runpy.run_path({str(ROOT / 'dags' / f'{name}.py')!r})")
-    assert (ours - theirs) & HEAVY == set()
-
-
-def imported(code: str) -> set[str]:
-    words = [sys.executable, "-W", "ignore", "-c", f"{code}; import sys, json; print(json.dumps(list(sys.modules)))"]
-    environment = {**os.environ, "GREENERY_DBT_BIN": DBT}
-    done = subprocess.run(words, capture_output=True, text=True, check=True, env=environment)
-    return set(json.loads(done.stdout.splitlines()[-1]))
+    theirs = {
+        "greenery_daily": ["airflow.sdk", "airflow.providers.standard.operators.empty"],
+        "observe_tick": [],
+        "greenery_kubernetes": ["airflow.providers.cncf.kubernetes.operators.pod"],
+        "greenery_cosmos": ["cosmos"],
+    }
+    assert sorted(theirs) == DAGS
+    given = json.dumps([(names, str(ROOT / "dags" / f"{dag}.py")) for dag, names in theirs.items()])
+    database = {"GREENERY_DUCKDB_PATH": str(tmp_path / "greenery.duckdb"), "DBT_TARGET_PATH": str(tmp_path / "target")}
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", PARSING, given],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "GREENERY_DBT_BIN": DBT, **database},
+    )
+    lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('["')]
+    imported = {Path(file).stem: set(names) for file, names in lines}
+    assert "observability.airflow.step" in imported["greenery_daily"]
+    assert {name: names & HEAVY for name, names in imported.items()} == {name: set() for name in theirs}
 
 
 def test_the_morning_is_wiring_only() -> None:
@@ -148,15 +182,11 @@ def test_the_morning_is_wiring_only() -> None:
 
 
 def test_the_dag_of_the_how_to_is_one(tmp_path: Path) -> None:
-    from airflow.dag_processing.dagbag import DagBag
-
     page = (ROOT / "docs" / "airflow.md").read_text()
     (tmp_path / "morning.py").write_text(
         page.partition("<!-- example: airflow dag -->\n```python\n")[2].partition("```")[0]
     )
-    bag = DagBag(str(tmp_path))
-    assert bag.import_errors == {}
-    assert len(bag.dags["morning"].tasks) == 12
+    assert len(parsed(tmp_path)["morning"].tasks) == 12
 
 
 @pytest.mark.parametrize(

@@ -31,8 +31,10 @@ def greenery(stage: Stage, morning: int) -> Any:
 
 
 def test_a_morning_on_which_all_is_well(stage: Stage) -> None:
-    run = run_dag(greenery(stage, 1))
-    assert run.state == "success"
+    with FakeSlack("alerts") as slack:
+        stage.tell(slack)
+        run = run_dag(greenery(stage, 1))
+        assert (run.state, slack.messages("alerts")) == ("success", [])
     assert run.states == {
         **{f"dbt.begin_{name}": "success" for name in ("freshness", "snapshot", "run", "test")},
         **{f"dbt.{name}": "success" for name in ("freshness", "snapshot", "run", "test")},

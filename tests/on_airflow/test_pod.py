@@ -272,8 +272,13 @@ def test_with_a_store_the_pod_loads_too_and_names_the_objects(pod: Pod, bucket: 
     ("to", "environment", "said"),
     [
         ("gs://nobody-made-this/x", {}, "manifest.json could not be uploaded: there is no such bucket"),
-        ("gs://", {}, "names no bucket"),
-        ("gs://bucket/x", {"STORAGE_EMULATOR_HOST": "http://127.0.0.1:9"}, "nothing was uploaded: it does not answer"),
+        pytest.param("gs://", {}, "names no bucket", marks=pytest.mark.thorough),
+        pytest.param(
+            "gs://bucket/x",
+            {"STORAGE_EMULATOR_HOST": "http://127.0.0.1:9"},
+            "nothing was uploaded: it does not answer",
+            marks=pytest.mark.thorough,
+        ),
     ],
 )
 def test_an_upload_that_fails_is_told_and_the_exit_code_is_dbts(

@@ -30,7 +30,8 @@ def step(tmp_path: Path) -> Path:
 
 
 def load(step: Path, store: Path, timeout: float = 30.0) -> IngestReport:
-    return ingest([step], load_settings(store=f"duckdb:///{store}", lock_timeout_seconds=timeout))
+    spool = store.parent / "spool"
+    return ingest([step], load_settings(store=f"duckdb:///{store}", lock_timeout_seconds=timeout, spool_dir=spool))
 
 
 @pytest.fixture
@@ -201,8 +202,16 @@ def process(code: str) -> Iterator[subprocess.Popen[str]]:
             running.kill()
 
 
-def test_a_store_that_another_loader_holds_is_waited_for_and_then_told_with_its_name(step: Path, store: Path) -> None:
+def other_step(folder: Path) -> Path:
+    results = run_results(result("model.shop.b"), invocation_id="later")
+    return write_step(folder, manifest=manifest(node("model.shop.b"), invocation_id="later"), run_results=results)
+
+
+def test_a_store_that_another_loader_holds_is_waited_for_and_then_told_with_its_name(
+    step: Path, store: Path, tmp_path: Path
+) -> None:
     load(step, store)
+    other = other_step(tmp_path / "other")
     code = f"""
         import time
         from pathlib import Path
@@ -212,10 +221,15 @@ def test_a_store_that_another_loader_holds_is_waited_for_and_then_told_with_its_
             time.sleep(60)
     """
     with process(code) as holder:
-        with pytest.raises(StoreBusy, match=f"process {holder.pid} on {socket.gethostname()}, since 2") as caught:
-            load(step, store, timeout=0.3)
-        assert "DBT_OBSERVE_LOCK_TIMEOUT_SECONDS" in caught.value.next_step
-    assert [report.status for report in load(step, store).loads] == ["unchanged"]  # a dead holder holds nothing
+        report = load(other, store, timeout=0.3)
+        (error,) = report.errors
+        assert isinstance(error, StoreBusy)
+        assert f"process {holder.pid} on {socket.gethostname()}, since 2" in error.what
+        assert "DBT_OBSERVE_LOCK_TIMEOUT_SECONDS" in error.next_step
+        assert [one.status for one in report.loads] == ["spooled"], "it is kept aside for the next one"
+    report = load(step, store)  # a dead holder holds nothing
+    assert ([one.status for one in report.loads], report.errors) == (["unchanged"], ())
+    assert [one.status for one in load(other, store).loads] == ["unchanged"]
 
 
 def test_a_store_that_another_loader_gives_back_in_time_is_waited_for(step: Path, store: Path) -> None:
@@ -232,7 +246,7 @@ def test_a_store_that_another_loader_gives_back_in_time_is_waited_for(step: Path
         assert [report.status for report in load(step, store).loads] == ["unchanged"]
 
 
-def test_a_store_that_another_program_has_open_is_told(step: Path, store: Path) -> None:
+def test_a_store_that_another_program_has_open_is_told_and_the_load_kept_aside(step: Path, store: Path) -> None:
     load(step, store)
     code = f"""
         import duckdb, time
@@ -240,8 +254,15 @@ def test_a_store_that_another_program_has_open_is_told(step: Path, store: Path) 
         print("ready", flush=True)
         time.sleep(60)
     """
-    with process(code), pytest.raises(StoreBusy, match="another program has the audit store open"):
-        load(step, store, timeout=0.3)
+    with process(code):
+        report = load(step, store, timeout=0.3)
+    (error,) = report.errors
+    assert isinstance(error, StoreBusy)
+    assert error.what.startswith("another program has the audit store open")
+    assert [one.status for one in report.loads] == ["spooled"]
+    report = load(step, store)  # what was kept aside is stored already, and goes
+    assert ([one.status for one in report.loads], report.errors) == (["unchanged"], ())
+    assert list((store.parent / "spool").rglob("*.arrow")) == []
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")

@@ -47,6 +47,13 @@ _OPEN_INCIDENTS = Question(
     {"incidents.state": "open", "incidents.outcome": "failure"},
     ("incidents.severity", "incidents.opened_time desc"),
 )  # fmt: skip
+_CAUSES = Question(
+    "incidents",
+    _fields("incidents", "severity", "state", "name", "kind", "message", "owner", "opened_time", "closed_time",
+            "bad_runs", "subject", "invocation_id", "log_url"),
+    {"incidents.outcome": "failure"},
+    ("incidents.severity", "incidents.opened_time desc"),
+)  # fmt: skip
 _EXPOSURES_AT_RISK = Question(
     "exposures_at_risk",
     _fields("exposure_impacts", "exposure_label", "exposure_name", "exposure_owner", "risk", "name", "message",
@@ -183,6 +190,9 @@ DASHBOARDS: Sequence[Dashboard] = (
         (
             *_project_filters(_INCIDENTS, _PARTS, _RESULTS, _FAILURES),
             DashboardFilter(
+                "State", {"incidents": "incidents.state", "incident_nodes": "incidents.state"}, "open,fixed"
+            ),
+            DashboardFilter(
                 "Invocation ID",
                 {
                     "incidents": "incidents.invocation_id",
@@ -202,13 +212,13 @@ DASHBOARDS: Sequence[Dashboard] = (
             ),
         ),
         (
-            _table("Causes", _OPEN_INCIDENTS),
+            _table("Causes", _CAUSES, "Also those that are well again, where State asks for them."),
             _table(
                 "What they block",
                 Question(
                     "incident_nodes",
-                    _fields("incident_nodes", "subject", "role", "unique_id", "status", "message", "owner"),
-                    {"incident_nodes.is_open": "yes", "incidents.state": "open,fixed"},
+                    _fields("incident_nodes", "subject", "role", "unique_id", "is_open", "status", "message", "owner"),
+                    {"incident_nodes.role": "-failed"},
                     ("incident_nodes.subject", "incident_nodes.role"),
                 ),
             ),

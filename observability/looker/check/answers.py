@@ -48,19 +48,26 @@ def _is_audit(view: View) -> bool:
 
 def _run_fields(project: Project, reader: Reader, view: View) -> bool:
     """Whether all fields of a view run; a problem for each that does not."""
-    dimensions = [one for one in view.fields.values() if not one.is_measure]
-    measures = [one for one in view.fields.values() if one.is_measure]
-    for fields in (dimensions, measures):
-        try:
-            _ask(reader, view, fields)
-        except QueryError:
-            for one in fields:
-                try:
-                    _ask(reader, view, [one])
-                except QueryError as error:
-                    project.say("query", one.block, f"{view.name}.{one.name} does not run: {error.what}")
-            return False
-    return True
+    fields = [*{id(one.block): one for one in view.fields.values()}.values()]
+    dimensions = [one for one in fields if not one.is_measure]
+    measures = [one for one in fields if one.is_measure]
+    failing = [*_failing(reader, view, dimensions), *_failing(reader, view, measures)]
+    for one, error in failing:
+        project.say("query", one.block, f"{view.name}.{one.name} does not run: {error.what}")
+    return not failing
+
+
+def _failing(reader: Reader, view: View, fields: Sequence[Field]) -> Iterator[tuple[Field, QueryError]]:
+    """The fields that do not run. By halves: whatever is asked of a view, all of it is planned."""
+    try:
+        _ask(reader, view, fields)
+    except QueryError as error:
+        if len(fields) == 1:
+            yield fields[0], error
+            return
+        middle = len(fields) // 2
+        yield from _failing(reader, view, fields[:middle])
+        yield from _failing(reader, view, fields[middle:])
 
 
 def _ask(reader: Reader, view: View, fields: Sequence[Field]) -> None:

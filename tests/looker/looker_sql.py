@@ -71,10 +71,10 @@ class Looker:
         joins = {join["name"]: join for join in explore.get("joins", [])}
         filters = self._with_defaults(explore, asked)
         used = {name.partition(".")[0] for name in [*asked.fields, *filters]}
+        self.repeated = {name for name in [base, *joins] if _is_repeated(name, base, joins, used)}
         dimensions = [name for name in asked.fields if not self._is_measure(name)]
         columns = [f'{self._column(name, base)} AS "{name}"' for name in asked.fields]
         lines = [f"SELECT {', '.join(columns)}", f"FROM {self._table(base)} AS {base}"]
-        self.repeated = {name for name in [base, *joins] if _is_repeated(name, base, joins, used)}
         for name, join in joins.items():
             if name in used:
                 lines.append(f"LEFT JOIN {self._table(name)} AS {name} ON {self._put_in(join['sql_on'], base)}")

@@ -246,7 +246,6 @@ TRAPS = {
     "a step's seconds are not added once a node": ("node_results", "one_to_one"),
     "nor their mean weighed by nodes": ("node_results", "one_to_one"),
     "an incident's seconds are not added once a node": ("incident_nodes", "one_to_one"),
-    "rows that tests found, beside the runs of the tests": ("test_failures", "one_to_one"),
     "sources are counted once, however often checked": ("source_freshness", "one_to_one"),
     "models are counted once, however often run": ("model_run_times", "one_to_one"),
 }

@@ -1,11 +1,14 @@
 """What is generated: the same each time, described, parsed by whoever parses LookML, and nothing but columns."""
 
+import json
 import os
 import re
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from shutil import which
 from typing import Any
 
 import golden
@@ -69,6 +72,23 @@ def test_lookml_parses_and_comes_back_the_same(name: str) -> None:
     again = str(lkml.dump(lkml.load(FILES[name]))).replace("project_name: dbt_observability\n", QUOTED)
     assert again.strip() == FILES[name].strip()
     assert looker_cst.parse(FILES[name]) is not None
+
+
+def test_a_parser_in_another_language_reads_the_same_fields() -> None:
+    """By npm's lookml-parser, a grammar of its own."""
+    folder = Path(__file__).parents[2] / ".venv" / "lookml-parser"
+    if not (folder / "node_modules").is_dir() or which("node") is None:
+        pytest.skip("no lookml-parser: there is no node, or its packages are not set up: make .venv/lookml-parser.ok")
+    given = {name: text for name, text in FILES.items() if name.endswith(".lkml")} | {
+        "broken": "view: a { dimension: }"
+    }
+    script = [which("node") or "", str(Path(__file__).with_name("parse.js")), str(folder)]
+    done = subprocess.run(script, input=json.dumps(given), capture_output=True, text=True, check=True, timeout=300)
+    read = json.loads(done.stdout)
+    assert isinstance(read.pop("broken"), str), "it refuses what is none"
+    wanted = {view: {one["name"] for kind in BLOCKS for one in block.get(kind, [])} for view, block in views().items()}
+    assert {view: set(fields) for found in read.values() for view, fields in found.items()} == wanted
+    assert read.keys() == given.keys() - {"broken"}
 
 
 @pytest.mark.parametrize("name", [name for name in FILES if name.endswith(".lookml")])

@@ -168,6 +168,9 @@ class Looker:
         if block.get("type") == "yesno":
             return f"{'NOT ' if value == 'no' else ''}coalesce({sql}, FALSE)"
         if frame:
+            if hours := re.fullmatch(r"(\d+) hours", value):
+                raw = self._column(name.removesuffix(frame) + "raw", "")
+                return f"{raw} > date_trunc('hour', now()) - INTERVAL {int(hours[1]) - 1} HOUR"
             days = re.fullmatch(r"(\d+) days", value)
             return f"{sql} > current_date - {days[1]}" if days else f"{sql} = DATE '{value}'"
         if block.get("type") == "number":

@@ -161,6 +161,8 @@ def test_every_field_is_described_and_says_what_it_is() -> None:
             for field in view.get(kind, []):
                 assert field["description"], field
                 assert field.get("hidden") == "yes" or field["label"], field
+        for measure in view.get("measures", []):
+            assert measure["drill_fields"] == ["detail*"], measure
 
 
 def test_errors_and_sql_are_for_those_who_are_granted_it() -> None:
@@ -204,7 +206,8 @@ def test_a_look_is_opened_by_an_address() -> None:
     assert paths[1] == (
         "/explore/dbt_observability/pipeline_runs?fields=pipeline_runs.started_time%2Cpipeline_runs.dag_id%2C"
         "pipeline_runs.dag_run_id%2Cpipeline_runs.environment%2Cpipeline_runs.outcome%2Cpipeline_runs.nodes_failure%2C"
-        "pipeline_runs.tests_failed%2Cpipeline_runs.exposures_affected&f[pipeline_runs.run_date]=1%20days"
+        "pipeline_runs.tests_failed%2Cpipeline_runs.exposures_affected&f[pipeline_runs.run_date]=2%20days"
+        "&f[pipeline_runs.started_time]=24%20hours"
         "&f[pipeline_runs.outcome]=failure%2Cinterrupted%2Cnot%5E_run&sorts=pipeline_runs.started_time%20desc&limit=500"
     )
     assert all(path in FILES["README.md"] for path in paths)
@@ -219,6 +222,24 @@ def test_the_shops_funnel_can_be_left_out() -> None:
 def test_every_dashboard_has_a_first_row_of_numbers() -> None:
     for board in DASHBOARDS:
         assert board.tiles[0].type == "single_value" or board.name == "on_call_triage"
+
+
+def test_each_tile_listens_to_the_environment_and_the_project() -> None:
+    for board in DASHBOARDS:
+        (made,) = yaml.safe_load(FILES[f"dashboards/{board.name}.dashboard.lookml"])
+        asked = {one["title"] for one in made["filters"]}
+        assert {"Environment", "Project"} <= asked
+        for element in made["elements"]:
+            wanted = asked if board.name == "on_call_triage" else {"Environment", "Project"}
+            assert wanted - {"State"} <= element["listen"].keys(), (board.name, element["title"])
+
+
+def test_the_number_for_the_alert_is_the_first_and_red_above_0() -> None:
+    (board,) = yaml.safe_load(FILES["dashboards/process_failures.dashboard.lookml"])
+    first = board["elements"][0]
+    assert (first["type"], first["fields"]) == ("single_value", ["incidents.open_failures"])
+    assert first["filters"] == {"incidents.state": "open"}, "so that one that is open for longer than 90 days counts"
+    assert [(one["type"], one["value"]) for one in first["conditional_formatting"]] == [("greater than", 0)]
 
 
 # Writing

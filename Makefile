@@ -19,7 +19,7 @@ help: ## what can be made here
 demo: $(V)/dev.ok ## four mornings of the Greenery shop on real dbt and an embedded DuckDB
 	@$(BIN)/python dbt/demo.py
 
-ENVIRONMENTS = $(V)/dev.ok $(V)/emulator.ok $(V)/dbt-bigquery.ok $(V)/airflow.ok
+ENVIRONMENTS = $(V)/dev.ok $(V)/emulator.ok $(V)/dbt-bigquery.ok $(V)/airflow.ok $(V)/lookml-parser.ok
 AIRFLOW_TESTS = $(V)/airflow/bin/pytest -q -rs --dist load tests/on_airflow
 test: $(ENVIRONMENTS) ## the tests: recorded and live dbt runs, DuckDB, a BigQuery emulator, Airflow
 	$(BIN)/pytest -q -rs
@@ -83,6 +83,15 @@ $(V)/dbt-bigquery.ok: $(R)/dbt-bigquery.txt $(UV)
 	@[ -x $(V)/dbt-bigquery/bin/python ] || $(PYTHON) -m venv --without-pip $(V)/dbt-bigquery
 	@$(UV) pip sync -q --compile-bytecode --require-hashes --no-build --python $(V)/dbt-bigquery/bin/python $<
 	@touch $@
+
+# A third opinion on the generated LookML, where node and npm are; where they are not, its test is skipped and says why.
+$(V)/lookml-parser.ok: $(R)/lookml-parser/package-lock.json
+	@mkdir -p $(V)/lookml-parser && cp $(R)/lookml-parser/*.json $(V)/lookml-parser/
+	@if node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' 2>/dev/null && npm --version >/dev/null 2>&1; then \
+	  echo "setting up $(V)/lookml-parser from $<" >&2; \
+	  npm ci --prefix $(V)/lookml-parser --ignore-scripts --no-audit --no-fund --loglevel error >/dev/null \
+	    && touch $@ || echo "without lookml-parser: npm could not fetch it" >&2; \
+	else echo "without lookml-parser: there is no node of version 20 or later, with npm" >&2; fi
 
 LOCK = $(UV) pip compile -q --universal --generate-hashes --custom-compile-command 'make lock' $(UPGRADE) --python-version
 lock: $(UV) ## compile the locks anew (UPGRADE=--upgrade for newer versions)

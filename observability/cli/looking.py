@@ -35,8 +35,9 @@ def lookml(
         str, typer.Option("--dbt-docs-url", metavar="URL", help="dbt's docs, for links to nodes.")
     ] = "",
     triage_url: Annotated[
-        str, typer.Option("--triage-url", metavar="URL", help="Folder of triage pages, for links to invocations.")
-    ] = "",
+        str | None,
+        typer.Option("--triage-url", metavar="URL", help="Folder of triage pages, for links; else report.url."),
+    ] = None,
     greenery: Annotated[
         bool, typer.Option("--greenery/--no-greenery", help="With the conversion funnel of the Greenery shop.")
     ] = True,
@@ -73,14 +74,15 @@ def lookml(
             if found.problems:
                 raise typer.Exit(_FOUND)
         if out is not None:
+            settings = load_settings(store=store)
             place = lookml_place(
-                load_settings(store=store).store,
+                settings.store,
                 connection=connection,
                 project=project,
                 dataset=dataset,
                 airflow_url=airflow_url.rstrip("/"),
                 dbt_docs_url=dbt_docs_url.rstrip("/"),
-                triage_url=triage_url.rstrip("/"),
+                triage_url=(settings.report.url or "" if triage_url is None else triage_url).rstrip("/"),
                 greenery=greenery_dataset if greenery else None,
             )
             done = write_lookml(place, out)

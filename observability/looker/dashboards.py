@@ -32,6 +32,17 @@ def _number(title: str, question: Question, note: str) -> Tile:
     return Tile(title, "single_value", question, width=6, height=3, note=note)
 
 
+def _alarm(title: str, question: Question, note: str) -> Tile:
+    """A number that is to be 0, and is red where it is not."""
+    red = {"type": "greater than", "value": 0, "background_color": "#b42318", "font_color": "#ffffff"}
+    options = {"enable_conditional_formatting": True, "conditional_formatting": [red]}
+    return Tile(title, "single_value", question, width=6, height=3, note=note, options=options)
+
+
+_LAST_DAY = {"pipeline_runs.run_date": "2 days", "pipeline_runs.started_time": "24 hours"}
+"""Not today's: a night's run may have begun before midnight. The date is the partition."""
+
+
 def _table(title: str, question: Question, note: str = "", width: int = 24, height: int = 8) -> Tile:
     options = {"show_view_names": False, "show_row_numbers": False, "truncate_text": True, "size_to_fit": True}
     return Tile(title, "looker_grid", question, width, height, note, options)
@@ -45,6 +56,13 @@ _OPEN_INCIDENTS = Question(
     _fields("incidents", "severity", "name", "kind", "message", "owner", "opened_time", "bad_runs", "subject",
             "log_url"),
     {"incidents.state": "open", "incidents.outcome": "failure"},
+    ("incidents.severity", "incidents.opened_time desc"),
+)  # fmt: skip
+_CAUSES = Question(
+    "incidents",
+    _fields("incidents", "severity", "state", "name", "kind", "message", "owner", "opened_time", "closed_time",
+            "bad_runs", "subject", "invocation_id", "log_url"),
+    {"incidents.outcome": "failure"},
     ("incidents.severity", "incidents.opened_time desc"),
 )  # fmt: skip
 _EXPOSURES_AT_RISK = Question(
@@ -80,7 +98,7 @@ _FAILED_RUNS = Question(
     "pipeline_runs",
     _fields("pipeline_runs", "started_time", "dag_id", "dag_run_id", "environment", "outcome", "nodes_failure",
             "tests_failed", "exposures_affected"),
-    {"pipeline_runs.run_date": "1 days", "pipeline_runs.outcome": "failure,interrupted,not^_run"},
+    {**_LAST_DAY, "pipeline_runs.outcome": "failure,interrupted,not^_run"},
     ("pipeline_runs.started_time desc",),
 )  # fmt: skip
 _SLOW_MODELS = Question(
@@ -100,7 +118,7 @@ _CHECKS = ("source_freshness", "source_freshness_history")
 _TESTS = ("test_health", "test_history")
 _FAILURES = ("test_failures", "test_failures")
 _TIMES = ("model_run_times", "model_run_times")
-_COSTS = ("bigquery_costs", "invocations")
+_COSTS = ("bigquery_costs", "bigquery_costs")
 _RESULTS = ("node_results", "invocations")
 _PARTS = ("incident_nodes", "incident_nodes")
 
@@ -111,20 +129,20 @@ DASHBOARDS: Sequence[Dashboard] = (
         "What is broken now. Its first number is made to be the condition of an alert.",
         _project_filters(_INCIDENTS, _RUNS, _RISKS, _SOURCES),
         (
-            _number("Open failures", OPEN_FAILURES, "Above 0, somebody has to act: set the alert here."),
-            _number(
+            _alarm("Open failures", OPEN_FAILURES, "Above 0, somebody has to act: set the alert here."),
+            _alarm(
                 "Critical",
                 Question("incidents", ("incidents.open_critical",), {"incidents.state": "open"}),
                 "Open incidents that hurt a critical exposure.",
             ),
-            _number(
+            _alarm(
                 "Exposures hurt",
                 Question(
                     "exposures_at_risk", ("exposure_impacts.exposures",), {"exposure_impacts.outcome": "failure"}
                 ),
                 "Exposures with a failure above them now.",
             ),
-            _number(
+            _alarm(
                 "Sources not fresh",
                 Question("source_health", ("source_health.unhealthy_sources",)),
                 "Stale, overdue, or not to be checked.",
@@ -149,10 +167,10 @@ DASHBOARDS: Sequence[Dashboard] = (
         (
             _number(
                 "Runs that went well",
-                Question("pipeline_runs", ("pipeline_runs.success_rate",), {"pipeline_runs.run_date": "1 days"}),
-                "Of the runs of today (UTC).",
+                Question("pipeline_runs", ("pipeline_runs.success_rate",), _LAST_DAY),
+                "Of the runs of the last 24 hours.",
             ),
-            _number("Open failures", OPEN_FAILURES, "Incidents that are open now."),
+            _alarm("Open failures", OPEN_FAILURES, "Incidents that are open now."),
             _number(
                 "Healthy exposures",
                 Question("exposure_health", ("exposure_health.healthy_share",)),
@@ -160,8 +178,8 @@ DASHBOARDS: Sequence[Dashboard] = (
             ),
             _number(
                 "Models built",
-                Question("pipeline_runs", ("pipeline_runs.total_models_built",), {"pipeline_runs.run_date": "1 days"}),
-                "By the runs of today (UTC).",
+                Question("pipeline_runs", ("pipeline_runs.total_models_built",), _LAST_DAY),
+                "By the runs of the last 24 hours.",
             ),
             _table("Runs of the last two days", _LAST_RUNS),
             Tile(
@@ -183,6 +201,9 @@ DASHBOARDS: Sequence[Dashboard] = (
         (
             *_project_filters(_INCIDENTS, _PARTS, _RESULTS, _FAILURES),
             DashboardFilter(
+                "State", {"incidents": "incidents.state", "incident_nodes": "incidents.state"}, "open,fixed"
+            ),
+            DashboardFilter(
                 "Invocation ID",
                 {
                     "incidents": "incidents.invocation_id",
@@ -202,13 +223,13 @@ DASHBOARDS: Sequence[Dashboard] = (
             ),
         ),
         (
-            _table("Causes", _OPEN_INCIDENTS),
+            _table("Causes", _CAUSES, "Also those that are well again, where State asks for them."),
             _table(
                 "What they block",
                 Question(
                     "incident_nodes",
-                    _fields("incident_nodes", "subject", "role", "unique_id", "status", "message", "owner"),
-                    {"incident_nodes.is_open": "yes", "incidents.state": "open,fixed"},
+                    _fields("incident_nodes", "subject", "role", "unique_id", "is_open", "status", "message", "owner"),
+                    {"incident_nodes.role": "-failed"},
                     ("incident_nodes.subject", "incident_nodes.role"),
                 ),
             ),
@@ -253,24 +274,27 @@ DASHBOARDS: Sequence[Dashboard] = (
                 ),
                 "Checks that found a source fresh enough, in parts of all.",
             ),
-            _number(
+            _alarm(
                 "Not fresh now",
                 Question("source_health", ("source_health.unhealthy_sources",)),
                 "Stale, overdue, or not to be checked.",
             ),
-            _number(
+            _alarm(
                 "Never checked",
                 Question("source_health", ("source_health.unwatched_sources",)),
                 "Sources with criteria that nobody looks at.",
             ),
             _number(
-                "Worst now",
+                "Worst of a day",
                 Question(
                     "source_freshness",
                     ("source_freshness_history.worst_warn_ratio",),
-                    {"source_freshness_history.run_date": "1 days"},
+                    {
+                        "source_freshness_history.run_date": "2 days",
+                        "source_freshness_history.checked_time": "24 hours",
+                    },
                 ),
-                "Age in parts of what is allowed, today's worst.",
+                "Age in parts of what is allowed, the worst of the last 24 hours.",
             ),
             Tile(
                 "SLA met by day",
@@ -305,7 +329,7 @@ DASHBOARDS: Sequence[Dashboard] = (
         "Which tests fail, which only seem to, and what they find.",
         _project_filters(_TESTS, _FAILURES),
         (
-            _number(
+            _alarm(
                 "Failing tests",
                 Question("test_health", ("test_history.failing_tests",)),
                 "Tests that failed when they last ran.",

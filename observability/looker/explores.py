@@ -30,7 +30,7 @@ EXPLORES: Sequence[Explore] = (
         "invocations",
         joins=(_of_invocation("attempts", "invocations"),),
         recent="invocations.run_date",
-        unless=("invocations.invocation_id", "invocations.dag_run_id"),
+        unless=("invocations.invocation_id", "attempts.pipeline_run_id", "invocations.dag_run_id"),
     ),
     Explore(
         "node_results",
@@ -39,7 +39,8 @@ EXPLORES: Sequence[Explore] = (
         "run_results",
         joins=(_of_invocation("invocations", "run_results"), _of_invocation("attempts", "run_results")),
         recent="run_results.run_date",
-        unless=("run_results.invocation_id", "invocations.dag_run_id"),
+        unless=("run_results.invocation_id", "invocations.invocation_id", "attempts.pipeline_run_id",
+                "invocations.dag_run_id"),
     ),
     Explore(
         "test_failures",
@@ -64,7 +65,7 @@ EXPLORES: Sequence[Explore] = (
         "source_freshness_history",
         joins=(_of_node("source_health", "source_freshness_history"),),
         recent="source_freshness_history.run_date",
-        unless=("source_freshness_history.invocation_id",),
+        unless=("source_freshness_history.invocation_id", "source_freshness_history.dag_run_id"),
     ),
     Explore(
         "source_health",
@@ -91,7 +92,8 @@ EXPLORES: Sequence[Explore] = (
         "One row per cause, from when it was first seen until all is well again: severity, state, time to recover.",
         "incidents",
         recent="incidents.last_bad_date",
-        unless=("incidents.incident_id", "incidents.state", "incidents.opened_date"),
+        unless=("incidents.incident_id", "incidents.invocation_id", "incidents.dag_run_id", "incidents.state",
+                "incidents.opened_date"),
         days=90,
     ),
     Explore(
@@ -101,7 +103,8 @@ EXPLORES: Sequence[Explore] = (
         "incident_nodes",
         joins=(Join("incidents", {"incident_id": "incident_nodes.incident_id"}),),
         recent="incident_nodes.last_bad_date",
-        unless=("incident_nodes.incident_id", "incident_nodes.unique_id"),
+        unless=("incident_nodes.incident_id", "incidents.incident_id", "incident_nodes.invocation_id",
+                "incident_nodes.dag_run_id", "incident_nodes.unique_id"),
         days=30,
     ),
     Explore(
@@ -111,7 +114,7 @@ EXPLORES: Sequence[Explore] = (
         "model_run_times",
         joins=(_of_node("models", "model_run_times"),),
         recent="model_run_times.run_date",
-        unless=("model_run_times.invocation_id", "model_run_times.unique_id"),
+        unless=("model_run_times.invocation_id", "model_run_times.dag_run_id", "model_run_times.unique_id"),
     ),
     Explore(
         "snapshot_runs",
@@ -119,7 +122,7 @@ EXPLORES: Sequence[Explore] = (
         "One row per snapshot and dbt step: versions written, seconds, what failed.",
         "snapshot_runs",
         recent="snapshot_runs.run_date",
-        unless=("snapshot_runs.invocation_id",),
+        unless=("snapshot_runs.invocation_id", "snapshot_runs.dag_run_id"),
         days=30,
     ),
     Explore(
@@ -129,7 +132,8 @@ EXPLORES: Sequence[Explore] = (
         "bigquery_costs",
         joins=(_of_invocation("invocations", "bigquery_costs"),),
         recent="bigquery_costs.run_date",
-        unless=("bigquery_costs.invocation_id", "bigquery_costs.job_id"),
+        unless=("bigquery_costs.invocation_id", "invocations.invocation_id", "bigquery_costs.dag_run_id",
+                "invocations.dag_run_id", "bigquery_costs.job_id"),
     ),
     Explore(
         "alert_history",
@@ -138,7 +142,7 @@ EXPLORES: Sequence[Explore] = (
         "deliveries",
         joins=(Join("incidents", {"incident_id": "deliveries.incident_id"}),),
         recent="deliveries.delivery_date",
-        unless=("deliveries.incident_id",),
+        unless=("deliveries.incident_id", "incidents.incident_id"),
         days=30,
     ),
-)
+)  # fmt: skip

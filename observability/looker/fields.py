@@ -7,6 +7,7 @@ from typing import Any
 
 from observability.audit.outcomes import Outcome, StepOutcome
 from observability.audit.schema import Column, ColumnType
+from observability.looker.declaration import Shown
 
 LOOKML_TYPES: Mapping[ColumnType, str | None] = {
     ColumnType.STRING: "string",
@@ -25,7 +26,7 @@ DATE_TIMEFRAMES = ("raw", "date", "day_of_week", "week", "month", "quarter", "ye
 
 _WORDS = {
     "dag": "DAG", "dbt": "dbt", "git": "Git", "id": "ID", "ms": "ms", "sha": "SHA", "tib": "TiB", "url": "URL",
-    "bigquery": "BigQuery", "sql": "SQL", "sla": "SLA",
+    "bigquery": "BigQuery", "sql": "SQL", "sla": "SLA", "ok": "OK", "ts": "timestamp", "seq": "position",
 }  # fmt: skip
 _GROUPS = {
     "Airflow": (
@@ -36,7 +37,7 @@ _GROUPS = {
         "resource_type", "package_name", "materialized", "original_file_path", "group_name", "tags", "description",
         "access",
     ),
-    "Slack": ("operation", "fingerprint", "channel", "thread_ts", "message_ts", "stream", "seq"),
+    "Slack": ("operation", "fingerprint", "channel", "thread_ts", "message_ts", "stream", "seq", "shown"),
     "Relation": ("relation_database", "relation_schema", "relation_name"),
     "Test": ("test_name", "column_name", "attached_node", "test_args"),
     "Git": ("git_sha", "git_branch"),
@@ -69,6 +70,12 @@ _COUNTS = frozenset(
      "failed_sources", "skipped_nodes", "warnings", "ancestors_seen"]
 )  # fmt: skip
 """Where they are numbers; lists may have the same names."""
+_LABELS = {
+    "nodes_ok": "Nodes OK", "nodes_warning": "Nodes that warned", "nodes_failure": "Nodes that failed",
+    "nodes_skipped": "Nodes skipped", "nodes_unknown": "Nodes of unknown status", "slot_ms": "Slot milliseconds",
+    "env": "Environment variables",
+}  # fmt: skip
+"""Where a column's name is no label."""
 _HIDDEN = frozenset(
     ["load_id", "loaded_at", "content_hash", "row_counts", "manifest_id", "lineage_id", "causes", "ancestors",
      "parents", "bases", "checksum"]
@@ -134,7 +141,7 @@ _VALUES: Mapping[str, tuple[str, ...]] = {
 _UNSUGGESTED = frozenset(
     ["invocation_id", "last_invocation_id", "incident_id", "incident_key", "pipeline_run_id", "dag_run_id", "query_id",
      "job_id", "git_sha", "log_url", "last_log_url", "url", "exposure_url", "description", "test_args", "filter",
-     "fingerprint", "thread_ts", "message_ts", "stream", "relation_name", "loaded_at_field", "thread_id"]
+     "fingerprint", "thread_ts", "message_ts", "stream", "shown", "relation_name", "loaded_at_field", "thread_id"]
 )  # fmt: skip
 """Of what nearly every row has its own: to offer it would read all partitions for a list that helps nobody."""
 
@@ -145,6 +152,9 @@ _WEB = (
     "{% if scheme == 'https' or scheme == 'http' %}{{ value }}{% endif %}"
 )
 """A value that is a URL, where people may follow it."""
+
+_TRIAGE = "/dashboards/{{ _model._name }}::on_call_triage"
+"""The dashboard of a step or a DAG run, in whatever model it is asked from."""
 
 Dimension = dict[str, Any]
 
@@ -179,6 +189,8 @@ def field_name(column: Column) -> str:
 
 def label_of(name: str) -> str:
     """A name as people write it."""
+    if name in _LABELS:
+        return _LABELS[name]
     words = [_WORDS.get(word, word) for word in name.split("_")]
     return " ".join([words[0] if words[0] in _WORDS.values() else words[0].capitalize(), *words[1:]])
 
@@ -237,7 +249,7 @@ def _look(view: str, column: Column, columns: Sequence[Column]) -> Dimension:
     if grant := _GRANTS.get(column.name):
         look["required_access_grants"] = [grant]
     if column.type is ColumnType.FLOAT64:
-        look["value_format_name"] = "percent_1" if column.name.endswith("_rate") else "decimal_2"
+        look["value_format_name"] = _format(column.name).value
     elif column.type is ColumnType.INT64:
         look["value_format_name"] = "decimal_0"
     if column.name in _COLOURED:
@@ -245,6 +257,15 @@ def _look(view: str, column: Column, columns: Sequence[Column]) -> Dimension:
     if links := list(_links(view, column.name, {one.name for one in columns})):
         look["links"] = [{"label": link.label, "url": link.url} for link in links]
     return look
+
+
+def _format(column: str) -> Shown:
+    """How a column's fractions are shown: a single statement costs so little that hundredths are all 0."""
+    if column.endswith("_rate"):
+        return Shown.PERCENT
+    if column in {"tib_billed", "slot_hours"}:
+        return Shown.TEN_THOUSANDTHS
+    return Shown.WHOLE if column.endswith(("_after_seconds", "tightest_seconds")) else Shown.HUNDREDTHS
 
 
 def _links(view: str, column: str, there: set[str]) -> Iterator[Link]:
@@ -258,11 +279,13 @@ def _links(view: str, column: str, there: set[str]) -> Iterator[Link]:
     if column == "dag_run_id" and "dag_id" in there:
         run = f"@{{AIRFLOW_URL}}/dags/{of('dag_id')}/runs/{{{{ value | url_encode }}}}"
         yield Link("Airflow DAG run", _if_set("AIRFLOW_URL", run))
+        yield Link("On-call triage", f"{_TRIAGE}?DAG%20run={{{{ value | url_encode }}}}&State=")
     if column in {"unique_id", "subject", "attached_node", "cause_unique_id", "exposure_unique_id", "worst_node"}:
         yield Link(
             "dbt docs", _if_set("DBT_DOCS_URL", f"@{{DBT_DOCS_URL}}/#!/{_NODE_KIND}/{{{{ value | url_encode }}}}")
         )
     if column in {"invocation_id", "last_invocation_id"}:
+        yield Link("On-call triage", f"{_TRIAGE}?Invocation%20ID={{{{ value | url_encode }}}}&State=")
         yield Link("Triage page", _if_set("TRIAGE_URL", "@{TRIAGE_URL}/{{ value | url_encode }}.html"))
     if column == "job_id" and {"job_project", "job_location"} <= there:
         job = f"bq:{of('job_location')}:{{{{ value | url_encode }}}}&page=queryresults"

@@ -72,7 +72,7 @@ def build_project(place: Place) -> dict[str, str]:
 def _lookml(document: LookML) -> str:
     import lkml
 
-    return f"{lkml.dump(document)}\n"
+    return f"{lkml.dump(document)}\n".replace(f"project_name: {MODEL}\n", f'project_name: "{MODEL}"\n', 1)
 
 
 def _yaml(document: object) -> str:

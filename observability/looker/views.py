@@ -267,7 +267,7 @@ VIEWS: Sequence[LookView] = (
         "Node of an incident",
         ("unique_id", "role", "status", "message", "first_bad_time", "last_bad_time", "owner"),
         (
-            _count("parts of nodes in incidents"),
+            _count("nodes of incidents: a node once for each incident that it is in"),
             _distinct("nodes", "unique_id", "Nodes in incidents, each once."),
             _of("failed_nodes", "Nodes that failed by themselves.", role="failed"),
             _of("blocked_nodes", "Nodes that were held up.", role="blocked"),

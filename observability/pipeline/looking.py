@@ -65,7 +65,7 @@ def check_lookml(folder: Path, settings: Settings | None = None) -> Checked:
     project = open_project(folder)
     problems = check_project(project)
     files = len(project.source.files) + len(project.source.dashboards)
-    if settings is None:
+    if settings is None or project.source.problems:
         return Checked(problems, files)
     with open_store(settings).reading() as reader:
         asked = check_answers(project, reader, known_tables())

@@ -3,6 +3,7 @@
 Small, and on its own: it reads the LookML files as any Looker does, and shares nothing with what wrote or checks them.
 """
 
+import pickle
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -58,8 +59,9 @@ class Looker:
         self.tables = tables
         self.views: dict[str, dict[str, Any]] = {}
         self.explores: dict[str, dict[str, Any]] = {}
+        self.repeated: set[str] = set()
         for path in folder.rglob("*.lkml"):
-            document = lkml.load(path.read_text(encoding="utf-8"))
+            document = pickle.loads(_parsed(path.read_text(encoding="utf-8")))  # noqa: S301 - our own
             self.views |= {view["name"]: view for view in document.get("views", [])}
             self.explores |= {explore["name"]: explore for explore in document.get("explores", [])}
 
@@ -69,12 +71,12 @@ class Looker:
         joins = {join["name"]: join for join in explore.get("joins", [])}
         filters = self._with_defaults(explore, asked)
         used = {name.partition(".")[0] for name in [*asked.fields, *filters]}
+        self.repeated = {name for name in [base, *joins] if _is_repeated(name, base, joins, used)}
         dimensions = [name for name in asked.fields if not self._is_measure(name)]
         columns = [f'{self._column(name, base)} AS "{name}"' for name in asked.fields]
         lines = [f"SELECT {', '.join(columns)}", f"FROM {self._table(base)} AS {base}"]
         for name, join in joins.items():
             if name in used:
-                assert join["relationship"] == "many_to_one"
                 lines.append(f"LEFT JOIN {self._table(name)} AS {name} ON {self._put_in(join['sql_on'], base)}")
         conditions = [self._condition(name, value) for name, value in filters.items() if not self._is_measure(name)]
         if conditions:
@@ -147,11 +149,11 @@ class Looker:
         (key,) = [one for one in self.views[view]["dimensions"] if one.get("primary_key") == "yes"]
         key_sql = _translated(self._put_in(key["sql"], base, view))
         if block["type"] == "count":
-            counted = f"DISTINCT {key_sql}" if view != base else key_sql
+            counted = f"DISTINCT {key_sql}" if view in self.repeated else key_sql
             return f"count({counted}) FILTER (WHERE {where})"
         sql = self._put_in(block["sql"], base, view)
         part = int(block.get("percentile", 50)) / 100
-        if view == base or block["type"] not in _SYMMETRIC:
+        if view not in self.repeated or block["type"] not in _SYMMETRIC:
             return _PLAIN[block["type"]].format(sql=f"CASE WHEN {where} THEN {sql} END", part=part)
         pairs = f"list(DISTINCT {{'k': {key_sql}, 'v': {sql}}}) FILTER (WHERE {where} AND {key_sql} IS NOT NULL)"
         return _SYMMETRIC[block["type"]].format(values=f"list_transform({pairs}, lambda one: one.v)", part=part)
@@ -166,6 +168,9 @@ class Looker:
         if block.get("type") == "yesno":
             return f"{'NOT ' if value == 'no' else ''}coalesce({sql}, FALSE)"
         if frame:
+            if hours := re.fullmatch(r"(\d+) hours", value):
+                raw = self._column(name.removesuffix(frame) + "raw", "")
+                return f"{raw} > date_trunc('hour', now()) - INTERVAL {int(hours[1]) - 1} HOUR"
             days = re.fullmatch(r"(\d+) days", value)
             return f"{sql} > current_date - {days[1]}" if days else f"{sql} = DATE '{value}'"
         if block.get("type") == "number":
@@ -176,6 +181,23 @@ class Looker:
         said = [f"{sql} IN ({_texts(wanted)})"] if wanted else []
         said += [f"coalesce({sql} NOT IN ({_texts(unwanted)}), TRUE)"] if unwanted else []
         return " AND ".join(said)
+
+
+def _is_repeated(view: str, base: str, joins: Mapping[str, Mapping[str, Any]], used: set[str]) -> bool:
+    """Whether a view's rows can be there several times, by what the joins' relationships say: then its aggregates have
+    to be symmetric. Looker believes them.
+    """
+    of_others = [join["relationship"] for name, join in joins.items() if name in used and name != view]
+    own = [joins[view]["relationship"]] if view != base else []
+    return any(one in {"many_to_one", "many_to_many"} for one in own) or any(
+        one in {"one_to_many", "many_to_many"} for one in of_others
+    )
+
+
+@cache
+def _parsed(text: str) -> bytes:
+    """A document, parsed once: each project has its own copy."""
+    return pickle.dumps(lkml.load(text))
 
 
 @cache

@@ -1,5 +1,7 @@
 """The checker finds nothing in what is generated, and each fault that is put into it."""
 
+import os
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,6 +9,8 @@ import pytest
 
 from observability.errors import ConfigError
 from observability.looker.check import Problem, check_project, open_project
+from observability.looker.check.project import build_project as put_together
+from observability.looker.check.source import read_source
 from observability.looker.project import Place, build_project
 
 PLACE = Place(
@@ -98,16 +102,56 @@ MUTANTS: dict[str, Mutant] = {
 }  # fmt: skip
 
 
+NEAR: dict[str, str] = {
+    "a bracket is missing": '    label: "Incident ID"',
+    "a text has no end": 'include: "/explores/*.explore.lkml"',
+    "a dimension is there twice": "  dimension: state {",
+    "the primary key is gone": "view: incidents {",
+    "a dashboard is no YAML": "  description: What is broken now. Its first number is made to be the condition of an alert.",
+    "a date is converted": "  dimension_group: run {",
+    "a date is said to be a timestamp": "  dimension_group: run {",
+    "an access grant names nobody": "access_grant: dbt_error_text {",
+    "a join is said to be to one, both ways": "    sql_on: ${run_results.invocation_id} = ${invocations.invocation_id} ;;",
+    "a field is not described": "  dimension: project_name {",
+    "a link leads nowhere": "    link: {",
+    "a join has no relationship": "  join: invocations {",
+    "a join has no condition": "  join: invocations {",
+    "a view is not included": "explore: exposures_at_risk {",
+    "all partitions are read": "explore: snapshot_runs {",
+    "a dashboard is in no model": "- dashboard: process_failures",
+}
+"""The line that is told of what is missing, or of what is there twice: not the one that was changed."""
+
+
+def write(folder: Path, files: dict[str, str]) -> Path:
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def generated(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """What is generated, as it was read: to parse it anew for each fault would take most of the time."""
+    return pickle.dumps(read_source(write(tmp_path_factory.mktemp("generated"), FILES)))
+
+
 @pytest.fixture
-def project(tmp_path: Path) -> Callable[..., list[Problem]]:
+def project(generated: bytes, tmp_path: Path) -> Callable[..., list[Problem]]:
     """Checks what is generated, with some files changed."""
 
     def check(**changed: str) -> list[Problem]:
-        for name, text in (FILES | changed).items():
-            path = tmp_path / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
-        return check_project(open_project(tmp_path))
+        source = pickle.loads(generated)  # noqa: S301 - our own
+        if changed:
+            read = read_source(write(tmp_path, changed))
+            for name in changed:
+                source.files.pop(name, None)
+                source.dashboards.pop(name, None)
+            source.files = dict(sorted({**source.files, **read.files}.items()))
+            source.dashboards = dict(sorted({**source.dashboards, **read.dashboards}.items()))
+            source.problems += read.problems
+        return check_project(put_together(source))
 
     return check
 
@@ -117,12 +161,91 @@ def test_nothing_is_found_in_what_is_generated(project: Callable[..., list[Probl
 
 
 @pytest.mark.parametrize("name", MUTANTS)
-def test_a_fault_is_found(project: Callable[..., list[Problem]], name: str) -> None:
+def test_a_fault_is_found_where_it_is(project: Callable[..., list[Problem]], name: str) -> None:
     rule, path, there, instead = MUTANTS[name]
     assert there in FILES[path], "the mutant is no mutant"
-    found = project(**{path: FILES[path].replace(there, instead, 1)})
-    assert rule in {problem.rule for problem in found}, found
-    assert all(problem.line > 0 for problem in found)
+    text = FILES[path].replace(there, instead, 1)
+    found = project(**{path: text})
+    at = FILES[path].index(there)
+    changed = {at_line(text, at + offset) for offset in range(len(instead) or 1)}
+    told = [one for one in found if one.rule == rule and one.path == (BOARD if "in no model" in name else path)]
+    assert told, found
+    if name in NEAR:
+        lines = text.splitlines() if told[0].path == path else FILES[told[0].path].splitlines()
+        assert NEAR[name] in [lines[one.line - 1] for one in told], (told, [lines[one.line - 1] for one in told])
+    else:
+        assert changed & {one.line for one in told}, (changed, told)
+
+
+def at_line(text: str, offset: int) -> int:
+    return text.count("\n", 0, offset) + 1
+
+
+def test_what_cannot_be_read_is_told_and_nothing_that_only_follows_from_it(
+    project: Callable[..., list[Problem]],
+) -> None:
+    cut = FILES[INCIDENTS][: FILES[INCIDENTS].index("sql: ${TABLE}.severity") + 10]
+    assert project(**{INCIDENTS: cut}) == [
+        Problem(INCIDENTS, cut.count("\n") + 1, "syntax", 'no LookML: it ends within a text: " or ;; is missing')
+    ]
+
+
+@pytest.mark.parametrize(
+    ("data", "line", "told"),
+    [
+        (b"view: a {\n  dimension: b {\n  }\n", 4, "no LookML: a value or a bracket is missing before its end"),
+        (b"view: a {\n}\n}\nview: b {\n}\n", 3, "no LookML from here on: '}\\nview: b {\\n}'; a bracket too many?"),
+        (b"view: a {\n}\n\x00", 3, "no LookML from here on: '\\x00'; a bracket too many?"),
+        (b'view: a {\n  label: "b"\n  label: "c"\n}\n', 3, "label is said twice in one block"),
+        ("view: a {\n}\n".encode("utf-16"), 1, "no UTF-8: byte 0xff at 0; save it as UTF-8"),
+        (b'view: a {\n  label: "caf\xe9"\n}\n', 2, "no UTF-8: byte 0xe9 at 23; save it as UTF-8"),
+        (
+            b"view: a {\n<<<<<<< HEAD\n}\n",
+            2,
+            "no LookML: Unable to find a matching expression for '<literal>' on line 2",
+        ),
+        (b"#" * 5_000_001, 1, "larger than 5,000,000 bytes"),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_said_with_its_line(tmp_path: Path, data: bytes, line: int, told: str) -> None:
+    (tmp_path / "a.view.lkml").write_bytes(data)
+    (problem,) = check_project(open_project(tmp_path))
+    assert (problem.line, problem.message) == (line, told)
+
+
+def test_a_mark_of_utf8_and_the_ends_of_lines_of_windows_are_read(
+    project: Callable[..., list[Problem]], tmp_path: Path
+) -> None:
+    write(tmp_path, {})
+    for name, text in FILES.items():
+        path = tmp_path / "windows" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode())
+    assert check_project(open_project(tmp_path / "windows")) == project() == []
+
+
+def test_what_is_hidden_or_of_packages_is_no_part_of_a_project(tmp_path: Path) -> None:
+    write(tmp_path, dict.fromkeys((".git/a.lkml", "node_modules/b/c.lkml", "docs/.d/e.view.lkml"), "view: {"))
+    write(tmp_path, {"project.lkml": 'constant: A { value: "b" }'})
+    (tmp_path / "loop").symlink_to(tmp_path)
+    project = open_project(tmp_path)
+    assert list(project.source.files) == ["project.lkml"]
+    assert check_project(project) == []
+
+
+def test_a_folder_of_many_projects_is_an_error(tmp_path: Path) -> None:
+    for number in range(5_001):
+        (tmp_path / f"{number}.lkml").touch()
+    with pytest.raises(ConfigError, match=r"5,001 files of LookML"):
+        open_project(tmp_path)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read anything")
+def test_a_folder_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    write(tmp_path, {"a/b.lkml": "", "c.lkml": ""})
+    (tmp_path / "a").chmod(0)
+    (problem,) = check_project(open_project(tmp_path))
+    assert (problem.path, problem.message) == ("a", "cannot be read: Permission denied")
 
 
 def test_a_fault_is_told_where_it_is_and_with_what_was_meant(project: Callable[..., list[Problem]]) -> None:
@@ -151,6 +274,10 @@ view: +incidents {
     assert project(**{"mine.lkml": mine, MODEL: model}) == []
     found = project(**{"mine.lkml": mine.replace("${owner}", "${owners}"), MODEL: model})
     assert [(problem.path, problem.rule) for problem in found] == [("mine.lkml", "unknown field")]
+    wrong = FILES[INCIDENTS].replace("sql: ${TABLE}.severity", "sql: ${TABLE}.severety")
+    found = project(**{"mine.lkml": mine, MODEL: model, INCIDENTS: wrong})
+    line = at_line(wrong, wrong.index("severety"))
+    assert [(problem.path, problem.line) for problem in found] == [(INCIDENTS, line)], "not where it is refined"
     found = project(**{"mine.lkml": mine.replace("+incidents", "+incident"), MODEL: model})
     assert ("mine.lkml", "unknown view") in {(problem.path, problem.rule) for problem in found}
 
@@ -177,12 +304,6 @@ def test_files_of_other_projects_are_not_looked_for(project: Callable[..., list[
 def test_whatever_a_file_holds_the_check_ends(project: Callable[..., list[Problem]], name: str, text: str) -> None:
     found = project(**{name: text})
     assert {problem.path for problem in found} <= {name}
-
-
-def test_a_file_that_is_no_text_is_told(tmp_path: Path) -> None:
-    (tmp_path / "a.view.lkml").write_bytes(b"\xff\xfe")
-    (problem,) = check_project(open_project(tmp_path))
-    assert (problem.path, problem.rule) == ("a.view.lkml", "syntax")
 
 
 def test_an_anchor_of_yaml_that_grows_takes_no_time(tmp_path: Path) -> None:

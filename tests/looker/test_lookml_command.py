@@ -59,6 +59,15 @@ def test_the_place_of_the_views_is_that_of_the_store(tmp_path: Path) -> None:
     assert 'value: "dbt_audit"' in text
 
 
+def test_the_triage_pages_are_where_the_settings_say_unless_it_is_said(tmp_path: Path) -> None:
+    settings = {"DBT_OBSERVE_REPORT__URL": "https://triage.example/pages/"}
+    manifest_file = tmp_path / "lookml" / "manifest.lkml"
+    observe("lookml", "--out", "lookml", cwd=tmp_path, **settings)
+    assert 'value: "https://triage.example/pages"' in manifest_file.read_text(encoding="utf-8")
+    observe("lookml", "--out", "lookml", "--triage-url", "", cwd=tmp_path, **settings)
+    assert "triage.example" not in manifest_file.read_text(encoding="utf-8")
+
+
 def test_what_is_wrong_is_told_with_file_line_and_rule_and_ends_with_1(tmp_path: Path) -> None:
     observe("lookml", "--out", "lookml", cwd=tmp_path)
     refined = tmp_path / "lookml" / "explores" / "team.explore.lkml"

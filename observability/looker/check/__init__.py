@@ -27,7 +27,12 @@ def open_project(root: Path) -> Project:
 
 
 def check_project(project: Project) -> list[Problem]:
-    """Every problem that the files alone show, sorted by place."""
+    """Every problem that the files alone show, sorted by place; where one cannot be read, only that.
+
+    What a file defines that cannot be read would be missed in all the others.
+    """
+    if project.source.problems:
+        return sorted(set(project.source.problems))
     tables = known_tables()
     check_blocks(project)
     check_views(project, tables)

@@ -22,6 +22,7 @@ _AGGREGATES: Mapping[str, str] = {
     "number": "{sql}",
 }
 """Enough to know that a measure runs: medians and percentiles are asked for as averages, of the same values."""
+_MOST_SHOWN = 5
 _TO_ONE = frozenset(["many_to_one", "one_to_one"])
 
 
@@ -32,8 +33,7 @@ def check_answers(project: Project, reader: Reader, tables: Tables) -> int:
     for view in audited.values():
         asked += len(view.fields)
         if _run_fields(project, reader, view):
-            _check_keys(project, reader, view)
-            _check_suggestions(project, reader, view)
+            _check_rows(project, reader, view)
     for explore in project.explores.values():
         for join in explore.joins.values():
             joined = audited.get(explore.views[join.name])
@@ -48,19 +48,26 @@ def _is_audit(view: View) -> bool:
 
 def _run_fields(project: Project, reader: Reader, view: View) -> bool:
     """Whether all fields of a view run; a problem for each that does not."""
-    dimensions = [one for one in view.fields.values() if not one.is_measure]
-    measures = [one for one in view.fields.values() if one.is_measure]
-    for fields in (dimensions, measures):
-        try:
-            _ask(reader, view, fields)
-        except QueryError:
-            for one in fields:
-                try:
-                    _ask(reader, view, [one])
-                except QueryError as error:
-                    project.say("query", one.block, f"{view.name}.{one.name} does not run: {error.what}")
-            return False
-    return True
+    fields = [*{id(one.block): one for one in view.fields.values()}.values()]
+    dimensions = [one for one in fields if not one.is_measure]
+    measures = [one for one in fields if one.is_measure]
+    failing = [*_failing(reader, view, dimensions), *_failing(reader, view, measures)]
+    for one, error in failing:
+        project.say("query", one.block, f"{view.name}.{one.name} does not run: {error.what}", "sql")
+    return not failing
+
+
+def _failing(reader: Reader, view: View, fields: Sequence[Field]) -> Iterator[tuple[Field, QueryError]]:
+    """The fields that do not run. By halves: whatever is asked of a view, all of it is planned."""
+    try:
+        _ask(reader, view, fields)
+    except QueryError as error:
+        if len(fields) == 1:
+            yield fields[0], error
+            return
+        middle = len(fields) // 2
+        yield from _failing(reader, view, fields[:middle])
+        yield from _failing(reader, view, fields[middle:])
 
 
 def _ask(reader: Reader, view: View, fields: Sequence[Field]) -> None:
@@ -97,30 +104,37 @@ def _expanded(view: View, sql: str, above: tuple[str, ...]) -> str:
     return REFERENCE.sub(put, sql.strip())
 
 
-def _check_keys(project: Project, reader: Reader, view: View) -> None:
-    for one in view.primary_keys():
-        key = _expanded(view, one.block.text("sql"), ())
-        count = f"COUNT(*) AS n, COUNT({key}) AS present, COUNT(DISTINCT {key}) AS names"
-        (row,) = reader.query(f"SELECT {count}\nFROM {{main}}.{view.table} AS v").to_pylist()
-        if missing := row["n"] - row["present"]:
-            project.say("primary key", one.block, f"{view.name}.{one.name} is null in {missing:,} rows")
-        if row["names"] < row["present"]:
-            text = f"{view.name}.{one.name} names {row['names']:,} of {row['n']:,} rows"
-            project.say("primary key", one.block, text)
+def _check_rows(project: Project, reader: Reader, view: View) -> None:
+    """Check that keys name one row, and that filters offer all there is: what is not offered, nobody will ask for.
 
-
-def _check_suggestions(project: Project, reader: Reader, view: View) -> None:
-    """Check that filters offer all that there is: what is not offered, nobody will ask for."""
-    for one in view.fields.values():
-        offered = [item.value for item in one.block.items("suggestions")]
-        if not offered or one.is_measure:
-            continue
+    In one question: a view is read whole for each.
+    """
+    keys = view.primary_keys()
+    offering = [one for one in view.fields.values() if one.block.items("suggestions") and not one.is_measure]
+    columns = ["COUNT(*) AS n"]
+    for number, key in enumerate(_expanded(view, one.block.text("sql"), ()) for one in keys):
+        columns += [f"COUNT({key}) AS present{number}", f"COUNT(DISTINCT {key}) AS names{number}"]
+    for number, one in enumerate(offering):
         value = _expanded(view, one.block.text("sql"), ())
-        asked = f"SELECT DISTINCT {value} AS value\nFROM {{main}}.{view.table} AS v\nWHERE {value} IS NOT NULL"
-        found = {str(row["value"]) for row in reader.query(asked).to_pylist()}
-        if missing := sorted(found - set(offered)):
-            text = f"{view.name}.{one.name} is also {', '.join(missing[:5])}, which its filter does not offer"
-            project.say("suggestions", one.block, text)
+        columns.append(f"ARRAY_AGG(DISTINCT {value} IGNORE NULLS) AS values{number}")
+    (row,) = reader.query(f"SELECT {', '.join(columns)}\nFROM {{main}}.{view.table} AS v").to_pylist()
+    for number, one in enumerate(keys):
+        _check_key(project, view, one, row["n"], row[f"present{number}"], row[f"names{number}"])
+    for number, one in enumerate(offering):
+        offered = {item.value for item in one.block.items("suggestions")}
+        if missing := sorted({str(value) for value in row[f"values{number}"] or ()} - offered):
+            more = f" and {len(missing) - _MOST_SHOWN} more" if len(missing) > _MOST_SHOWN else ""
+            shown = f"{', '.join(missing[:_MOST_SHOWN])}{more}"
+            text = f"{view.name}.{one.name} is also {shown}, which its filter does not offer"
+            project.say("suggestions", one.block, text, "suggestions")
+
+
+def _check_key(project: Project, view: View, one: Field, rows: int, present: int, names: int) -> None:
+    if missing := rows - present:
+        project.say("primary key", one.block, f"{view.name}.{one.name} is null in {missing:,} rows", "sql")
+    if names < present:
+        text = f"{view.name}.{one.name} names {names:,} of {rows:,} rows"
+        project.say("primary key", one.block, text, "sql")
 
 
 def _check_join(project: Project, reader: Reader, explore: Explore, join: Block, view: View) -> None:
@@ -144,4 +158,4 @@ def _check_join(project: Project, reader: Reader, explore: Explore, join: Block,
     (row,) = reader.query(sql).to_pylist()
     if (row["most"] or 0) > 1:
         text = f"{join.text('relationship')}, but up to {row['most']:,} rows of {join.name} match one of {explore.name}"
-        project.say("relationship", join, text)
+        project.say("relationship", join, text, "relationship")

@@ -4,7 +4,7 @@ import re
 
 from observability.looker.check import liquid, words
 from observability.looker.check.project import CONSTANT, Project, nearest
-from observability.looker.check.source import Block, Part
+from observability.looker.check.source import Block, Item, Part
 
 _NAME = re.compile(r"\+?[a-z_][a-z0-9_]*")
 _NAMED = frozenset(["view", "explore", "dimension", "dimension_group", "measure", "filter", "parameter", "set", "join"])
@@ -23,7 +23,7 @@ def check_blocks(project: Project) -> None:
         persist = model.text("persist_with")
         if persist and persist not in project.datagroups:
             hint = nearest(persist, [*project.datagroups])
-            project.say("unknown datagroup", model, f"{persist} is no datagroup{hint}")
+            project.say("unknown datagroup", model, f"{persist} is no datagroup{hint}", "persist_with")
 
 
 def _check_named(project: Project) -> None:
@@ -37,7 +37,7 @@ def _check_named(project: Project) -> None:
         if not constant.one("value"):
             project.say("incomplete", constant, f"constant {name} has no value")
         if (export := constant.text("export", "none")) not in words.EXPORTS:
-            project.say("unknown value", constant, f"constant {name} cannot be exported as {export}")
+            project.say("unknown value", constant, f"constant {name} cannot be exported as {export}", "export")
 
 
 def _check(project: Project, block: Block) -> None:
@@ -46,9 +46,9 @@ def _check(project: Project, block: Block) -> None:
     for part in block.parts:
         if known is not None and part.key not in known:
             hint = nearest(part.key, sorted(known))
-            project.say("unknown key", block, f"{part.key} has no meaning in a {block.kind}{hint}", part.line)
+            project.say("unknown key", block, f"{part.key} has no meaning in a {block.kind}{hint}", part)
         if part.key in said and part.key not in words.REPEATED and not block.name.startswith("+"):
-            project.say("duplicate", block, f"{part.key} is said twice in {block.kind} {block.name}", part.line)
+            project.say("duplicate", block, f"{part.key} is said twice in {block.kind} {block.name}", part)
         said.add(part.key)
         _check_text(project, block, part)
         if part.block:
@@ -60,20 +60,21 @@ def _check(project: Project, block: Block) -> None:
 
 def _check_text(project: Project, block: Block, part: Part) -> None:
     """Check the constants, the Liquid and the brackets of what is said by a key."""
-    for text, line in [(part.value or "", part.line), *((item.value, item.line) for item in part.items)]:
+    said: list[tuple[str, Part | Item]] = [(part.value or "", part), *((item.value, item) for item in part.items)]
+    for text, at in said:
         for name in CONSTANT.findall(text):
             if name not in project.constants:
                 hint = nearest(name, [*project.constants])
-                project.say("unknown constant", block, f"there is no constant {name}{hint}", line)
+                project.say("unknown constant", block, f"there is no constant {name}{hint}", at)
     if part.key in _LIQUID and part.value:
         for problem in liquid.problems_of(project.filled(part.value)):
-            project.say("liquid", block, f"{part.key} of {block.kind} {block.name}: {problem}", part.line)
+            project.say("liquid", block, f"{part.key} of {block.kind} {block.name}: {problem}", part)
     if part.key.startswith("sql") and part.value and part.value.count("(") != part.value.count(")"):
-        project.say("sql", block, f"brackets in {part.key} do not match", part.line)
+        project.say("sql", block, f"brackets in {part.key} do not match", part)
 
 
 def _check_includes(project: Project, file: Block) -> None:
     for part in file.all("include"):
         pattern = part.value or ""
         if not pattern.startswith("//") and not project.matching(pattern, file.path):
-            project.say("unknown file", file, f"include {pattern!r} matches no file", part.line)
+            project.say("unknown file", file, f"include {pattern!r} matches no file", part)

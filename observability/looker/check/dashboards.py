@@ -35,6 +35,12 @@ def _text(yaml: Yaml, key: str) -> str:
     return found.text() if found else ""
 
 
+def _line(yaml: Yaml, key: str) -> int:
+    """Where a key's value stands; where there is none, what it is missed in."""
+    found = yaml.get(key)
+    return found.line if found else yaml.line
+
+
 def _each(yaml: Yaml, key: str) -> Iterator[Yaml]:
     found = yaml.get(key)
     yield from found.each() if found else ()
@@ -59,7 +65,7 @@ def _check_board(project: Project, block: Block, board: Yaml) -> None:
         _check_twice(project, block, element)
         name = _text(element, "name") or _text(element, "title")
         if name in seen:
-            project.say("duplicate", block, f"element {name!r} is there twice", element.line)
+            project.say("duplicate", block, f"element {name!r} is there twice", _line(element, "name"))
         seen.add(name)
         _check_element(project, block, element, filters)
         _check_place(project, block, element, name, taken)
@@ -78,14 +84,14 @@ def _explore(project: Project, block: Block, yaml: Yaml) -> Explore | None:
     model, name = _text(yaml, "model"), _text(yaml, "explore")
     if model not in project.models:
         hint = nearest(model, [*project.models])
-        project.say("unknown model", block, f"there is no model {model!r}{hint}", yaml.line)
+        project.say("unknown model", block, f"there is no model {model!r}{hint}", _line(yaml, "model"))
         return None
     explore = project.explores.get(name)
     if explore is None:
         hint = nearest(name, [*project.explores])
-        project.say("unknown explore", block, f"there is no explore {name!r}{hint}", yaml.line)
+        project.say("unknown explore", block, f"there is no explore {name!r}{hint}", _line(yaml, "explore"))
     elif explore.block.path not in project.reach(project.models[model].path):
-        project.say("unknown explore", block, f"explore {name} is not in model {model}", yaml.line)
+        project.say("unknown explore", block, f"explore {name} is not in model {model}", _line(yaml, "explore"))
     return explore
 
 
@@ -102,7 +108,7 @@ def _check_element(project: Project, block: Block, element: Yaml, filters: Mappi
     kind = _text(element, "type")
     if kind not in words.TILES:
         hint = nearest(kind, sorted(words.TILES))
-        project.say("type", block, f"{kind!r} is no type of element{hint}", element.line)
+        project.say("type", block, f"{kind!r} is no type of element{hint}", _line(element, "type"))
     if kind in _SIMPLE:
         return
     explore = _explore(project, block, element)
@@ -151,9 +157,9 @@ def _check_place(project: Project, block: Block, element: Yaml, name: str, taken
         return
     row, col, width, height = (int(text) for text in said.values())
     if col + width > _COLUMNS or not width or not height:
-        project.say("layout", block, f"{name!r} does not fit into {_COLUMNS} columns", element.line)
+        project.say("layout", block, f"{name!r} does not fit into {_COLUMNS} columns", _line(element, "col"))
         return
     for cell in ((y, x) for y in range(row, row + min(height, 100)) for x in range(col, col + width)):
         if taken.setdefault(cell, name) != name:
-            project.say("layout", block, f"{name!r} lies on {taken[cell]!r}", element.line)
+            project.say("layout", block, f"{name!r} lies on {taken[cell]!r}", _line(element, "row"))
             return

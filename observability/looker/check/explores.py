@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from observability.looker.check import words
 from observability.looker.check.fields import COLUMN, REFERENCE, Tables, check_when
 from observability.looker.check.project import Explore, Field, Project, View, nearest
-from observability.looker.check.source import Block
+from observability.looker.check.source import Block, Item, Part
 
 _LABEL = 25
 EQUAL = re.compile(r"\$\{([\w.]+)\}\s*=\s*\$\{([\w.]+)\}")
@@ -19,9 +19,9 @@ def check_explores(project: Project, tables: Tables) -> None:
         block = explore.block
         label = block.text("label") or explore.name
         if len(label) > _LABEL:
-            project.say("label", block, f"label {label!r} is longer than {_LABEL} characters")
+            project.say("label", block, f"label {label!r} is longer than {_LABEL} characters", "label")
         if labels.setdefault(label, explore.name) != explore.name:
-            project.say("label", block, f"label {label!r} is that of {labels[label]} too")
+            project.say("label", block, f"label {label!r} is that of {labels[label]} too", "label")
         if block.text("hidden") != "yes" and not block.text("description"):
             project.say("description", block, f"explore {explore.name} is neither described nor hidden")
         _check_views(project, explore)
@@ -49,10 +49,10 @@ def _check_join(project: Project, explore: Explore, join: Block, found: Mapping[
         project.say("relationship", join, f"join {join.name} has no relationship: many_to_one is assumed")
     elif relationship not in words.RELATIONSHIPS:
         hint = nearest(relationship, sorted(words.RELATIONSHIPS))
-        project.say("relationship", join, f"{relationship} is no relationship{hint}")
+        project.say("relationship", join, f"{relationship} is no relationship{hint}", "relationship")
     kind = join.text("type", "left_outer")
     if kind not in words.JOIN_TYPES:
-        project.say("type", join, f"{kind} is no type of join{nearest(kind, sorted(words.JOIN_TYPES))}")
+        project.say("type", join, f"{kind} is no type of join{nearest(kind, sorted(words.JOIN_TYPES))}", "type")
     _check_condition(project, explore, join, found)
     view = project.views.get(explore.views[join.name])
     _check_brought(project, join, view)
@@ -64,11 +64,11 @@ def _check_brought(project: Project, join: Block, view: View | None) -> None:
     for item in join.items("fields"):
         owner, _, name = item.value.removeprefix("-").rpartition(".")
         if owner not in {"", join.name}:
-            project.say("unknown field", join, f"{item.value} is not of {join.name}", item.line)
+            project.say("unknown field", join, f"{item.value} is not of {join.name}", item)
         elif view and name.endswith("*") and name[:-1] not in {*view.sets, "ALL_FIELDS"}:
-            project.say("unknown set", join, f"{view.name} has no set {name[:-1]}", item.line)
+            project.say("unknown set", join, f"{view.name} has no set {name[:-1]}", item)
         elif view and not name.endswith("*") and name not in view.fields:
-            project.say("unknown field", join, f"{view.name} has no field {name}", item.line)
+            project.say("unknown field", join, f"{view.name} has no field {name}", item)
 
 
 def _check_condition(project: Project, explore: Explore, join: Block, found: Mapping[str, Field]) -> None:
@@ -79,13 +79,17 @@ def _check_condition(project: Project, explore: Explore, join: Block, found: Map
     for name in REFERENCE.findall(condition):
         alias = name.partition(".")[0]
         if alias not in explore.views:
-            project.say("unknown view", join, f"sql_on speaks of {alias}, which is not in explore {explore.name}")
+            project.say(
+                "unknown view", join, f"sql_on speaks of {alias}, which is not in explore {explore.name}", "sql_on"
+            )
         elif name not in found:
-            project.say("unknown field", join, f"sql_on speaks of {name}{_why(project, explore, name, found)}")
+            project.say(
+                "unknown field", join, f"sql_on speaks of {name}{_why(project, explore, name, found)}", "sql_on"
+            )
         elif alias not in before:
-            project.say("join order", join, f"sql_on speaks of {alias}, which is joined after {join.name}")
+            project.say("join order", join, f"sql_on speaks of {alias}, which is joined after {join.name}", "sql_on")
     if condition and join.name not in {name.partition(".")[0] for name in REFERENCE.findall(condition)}:
-        project.say("join order", join, f"sql_on says nothing of {join.name}")
+        project.say("join order", join, f"sql_on says nothing of {join.name}", "sql_on")
 
 
 def _check_reach(project: Project, join: Block, found: Mapping[str, Field]) -> None:
@@ -100,7 +104,9 @@ def _check_reach(project: Project, join: Block, found: Mapping[str, Field]) -> N
         needed += [item.key.rpartition(".")[2] for item in one.block.items("filters")]
         needed += [name for item in one.block.items("drill_fields") for name in project.members(view, item.value)]
         for name in sorted(set(needed) & view.fields.keys() - brought.keys()):
-            project.say("out of reach", join, f"{one.view}.{one.name} rests on {name}, which fields leaves out")
+            project.say(
+                "out of reach", join, f"{one.view}.{one.name} rests on {name}, which fields leaves out", "fields"
+            )
 
 
 def _check_relationship(
@@ -124,7 +130,7 @@ def _check_relationship(
         }
         if missing := [name for name in table.key if name not in columns]:
             text = f"{relationship}, but several rows of {alias} can match: nothing is said of {', '.join(missing)}"
-            project.say("relationship", join, text)
+            project.say("relationship", join, text, "sql_on")
 
 
 def _why(project: Project, explore: Explore, name: str, found: Mapping[str, Field]) -> str:
@@ -135,12 +141,14 @@ def _why(project: Project, explore: Explore, name: str, found: Mapping[str, Fiel
     return f", which is no field of explore {explore.name}{nearest(name, [*found])}"
 
 
-def check_field_of(project: Project, explore: Explore, block: Block, name: str, line: int, what: str) -> Field | None:
+def check_field_of(
+    project: Project, explore: Explore, block: Block, name: str, at: Part | Item | None, what: str
+) -> Field | None:
     """The field of an explore by that name; a problem where there is none."""
     found = project.accessible(explore)
     if name not in found:
         text = f"{what} speaks of {name}{_why(project, explore, name, found)}"
-        project.say("unknown field", block, text, line)
+        project.say("unknown field", block, text, at)
     return found.get(name)
 
 
@@ -148,11 +156,11 @@ def _check_filters(project: Project, explore: Explore, found: Mapping[str, Field
     filtered = [*explore.block.blocks("conditionally_filter", "always_filter")]
     for block in filtered:
         for item in block.items("filters"):
-            one = check_field_of(project, explore, block, item.key, item.line, block.kind)
+            one = check_field_of(project, explore, block, item.key, item, block.kind)
             if one:
-                check_when(project, block, one, item.value, item.line)
+                check_when(project, block, one, item.value, item)
         for item in block.items("unless"):
-            check_field_of(project, explore, block, item.value, item.line, "unless")
+            check_field_of(project, explore, block, item.value, item, "unless")
     view = project.views.get(explore.views[explore.base])
     table = tables.get(view.table) if view else None
     partitions = {"run_date", "delivery_date"} & table.columns.keys() if table else set()
@@ -163,21 +171,28 @@ def _check_filters(project: Project, explore: Explore, found: Mapping[str, Field
         project.say("unfiltered", explore.block, text)
     for name in REFERENCE.findall(explore.block.text("sql_always_where")):
         if name not in found:
-            project.say("unknown field", explore.block, f"sql_always_where speaks of {name}, which is no field")
+            project.say(
+                "unknown field",
+                explore.block,
+                f"sql_always_where speaks of {name}, which is no field",
+                "sql_always_where",
+            )
 
 
 def _check_access(project: Project, explore: Explore, found: Mapping[str, Field]) -> None:
     for block in explore.block.blocks("access_filter"):
         if block.text("field") not in found:
-            project.say("unknown field", block, f"access_filter speaks of {block.text('field')}, which is no field")
+            project.say(
+                "unknown field", block, f"access_filter speaks of {block.text('field')}, which is no field", "field"
+            )
         if not block.text("user_attribute"):
             project.say("incomplete", block, "an access_filter needs a user_attribute")
     for item in explore.block.items("required_access_grants"):
         if item.value not in project.grants:
-            project.say("unknown grant", explore.block, f"{item.value} is no access grant", item.line)
+            project.say("unknown grant", explore.block, f"{item.value} is no access grant", item)
     persist = explore.block.text("persist_with")
     if persist and persist not in project.datagroups:
-        project.say("unknown datagroup", explore.block, f"{persist} is no datagroup")
+        project.say("unknown datagroup", explore.block, f"{persist} is no datagroup", "persist_with")
 
 
 def _check_models(project: Project) -> None:
@@ -209,13 +224,14 @@ def _check_test(project: Project, test: Block) -> None:
             hint = nearest(source.name, [*project.explores])
             project.say("unknown explore", source, f"there is no explore {source.name}{hint}")
             continue
-        asked = [(column.text("field"), column.line) for column in source.blocks("column")]
-        asked += [(item.key, item.line) for item in (*source.items("sorts"), *source.items("filters"))]
-        for name, line in asked:
-            check_field_of(project, explore, source, name, line, f"test {test.name}")
+        asked: list[tuple[str, Part | Item | None]] = [
+            (column.text("field"), column.one("field")) for column in source.blocks("column")
+        ]
+        asked += [(item.key, item) for item in (*source.items("sorts"), *source.items("filters"))]
+        for name, at in asked:
+            check_field_of(project, explore, source, name, at, f"test {test.name}")
         for one in test.blocks("assert"):
             for name in REFERENCE.findall(one.text("expression")):
                 if name not in {field for field, _ in asked}:
-                    project.say(
-                        "unknown field", one, f"test {test.name} asserts something of {name}, but asks not for it"
-                    )
+                    text = f"test {test.name} asserts something of {name}, but asks not for it"
+                    project.say("unknown field", one, text, "expression")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from observability.audit.schema import Column, ColumnType
 from observability.looker.check import liquid, words
 from observability.looker.check.project import Field, Project, View, nearest
-from observability.looker.check.source import Block
+from observability.looker.check.source import Block, Item
 
 REFERENCE = re.compile(r"\$\{([^{}]*)\}")
 COLUMN = re.compile(r"\$\{TABLE\}\.`?(\w+)`?")
@@ -48,50 +48,50 @@ def check_views(project: Project, tables: Tables) -> None:
                 _check_field(project, view, one, table)
         for block in view.sets.values():
             for item in block.items("fields"):
-                check_member(project, view, block, item.value, item.line)
+                check_member(project, view, block, item)
         _check_circles(project, view)
 
 
-def check_member(project: Project, view: View, block: Block, item: str, line: int) -> None:
+def check_member(project: Project, view: View, block: Block, item: Item) -> None:
     """Check that an item of a list is a field of the view, or one of its sets."""
-    name = item.removeprefix("-")
+    name = item.value.removeprefix("-")
     if name.endswith("*"):
         wanted = name[:-1].rpartition(".")[2]
         if wanted not in view.sets and wanted != "ALL_FIELDS":
-            project.say("unknown set", block, f"{view.name} has no set {wanted}{nearest(wanted, [*view.sets])}", line)
+            project.say("unknown set", block, f"{view.name} has no set {wanted}{nearest(wanted, [*view.sets])}", item)
     elif "." in name:
         other, _, field = name.partition(".")
         found = project.views.get(other)
         if found and field not in found.fields:
             hint = nearest(field, [*found.fields])
-            project.say("unknown field", block, f"{other} has no field {field}{hint}", line)
+            project.say("unknown field", block, f"{other} has no field {field}{hint}", item)
     elif name not in view.fields:
-        project.say("unknown field", block, f"{view.name} has no field {name}{nearest(name, [*view.fields])}", line)
+        project.say("unknown field", block, f"{view.name} has no field {name}{nearest(name, [*view.fields])}", item)
 
 
-def check_when(project: Project, block: Block, one: Field, value: str, line: int) -> None:
+def check_when(project: Project, block: Block, one: Field, value: str, at: Item | int) -> None:
     """Check that a filter's value is one that the field's type can be filtered by."""
     parts = [part.strip() for part in value.split(",")]
     if one.type == "yesno" and value.lower() not in {"yes", "no", ""}:
-        project.say("filter value", block, f"{one.name} is yes or no, not {value!r}", line)
+        project.say("filter value", block, f"{one.name} is yes or no, not {value!r}", at)
     if one.type == "date" and one.timeframe in {"date", "time", "hour", "week", "month", "quarter", "year"}:
         for part in parts:
             if not _WHEN.fullmatch(part):
-                project.say("filter value", block, f"{part!r} is no time that {one.name} can be filtered by", line)
+                project.say("filter value", block, f"{part!r} is no time that {one.name} can be filtered by", at)
     if one.type == "number" and not re.fullmatch(r"[-\d\s.,<>=!()\[\]]*|(NOT )?NULL|.*\b(to|AND|OR|NOT)\b.*", value):
-        project.say("filter value", block, f"{value!r} is no number that {one.name} can be filtered by", line)
+        project.say("filter value", block, f"{value!r} is no number that {one.name} can be filtered by", at)
     if one.type == "string" and (known := [item.value for item in one.block.items("suggestions")]):
-        _check_known(project, block, one.name, parts, known, line)
+        _check_known(project, block, one.name, parts, known, at)
 
 
 def _check_known(
-    project: Project, block: Block, name: str, parts: Sequence[str], known: Sequence[str], line: int
+    project: Project, block: Block, name: str, parts: Sequence[str], known: Sequence[str], at: Item | int
 ) -> None:
     """Check that what a text is filtered by is one of the values that it is said to have."""
     for part in parts:
         text = re.sub(r"\^(.)", r"\1", part.removeprefix("-"))
         if text not in {*known, "", "NULL", "EMPTY"} and "%" not in part:
-            project.say("filter value", block, f"{name} is never {text!r}{nearest(text, known)}", line)
+            project.say("filter value", block, f"{name} is never {text!r}{nearest(text, known)}", at)
 
 
 def _check_keys(project: Project, view: View, table: KnownTable | None) -> None:
@@ -102,7 +102,7 @@ def _check_keys(project: Project, view: View, table: KnownTable | None) -> None:
         columns = set(COLUMN.findall(keys[0].block.text("sql")))
         if columns != set(table.key):
             wanted = ", ".join(table.key)
-            project.say("primary key", keys[0].block, f"{view.name}.{keys[0].name} is not made of {wanted}")
+            project.say("primary key", keys[0].block, f"{view.name}.{keys[0].name} is not made of {wanted}", "sql")
 
 
 def _check_field(project: Project, view: View, one: Field, table: KnownTable | None) -> None:
@@ -116,16 +116,16 @@ def _check_field(project: Project, view: View, one: Field, table: KnownTable | N
     for item in block.items("required_access_grants"):
         if item.value not in project.grants:
             hint = nearest(item.value, [*project.grants])
-            project.say("unknown grant", block, f"{item.value} is no access grant{hint}", item.line)
+            project.say("unknown grant", block, f"{item.value} is no access grant{hint}", item)
     shown = block.text("value_format_name")
     if shown and shown not in words.FORMATS | project.formats:
         hint = nearest(shown, sorted(words.FORMATS | project.formats))
-        project.say("unknown format", block, f"{shown} is no value format{hint}")
+        project.say("unknown format", block, f"{shown} is no value format{hint}", "value_format_name")
     for link in block.blocks("link"):
         if not (link.text("label") and link.text("url")):
             project.say("incomplete", link, f"a link of {view.name}.{one.name} needs label and url")
     for item in block.items("drill_fields"):
-        check_member(project, view, block, item.value, item.line)
+        check_member(project, view, block, item)
 
 
 def _check_type(project: Project, view: View, one: Field) -> None:
@@ -133,12 +133,12 @@ def _check_type(project: Project, view: View, one: Field) -> None:
     kind = block.text("type", "string")
     known = {"measure": words.MEASURE_TYPES, "dimension": words.DIMENSION_TYPES, "dimension_group": words.GROUP_TYPES}
     if (types := known.get(block.kind)) and kind not in types:
-        project.say("type", block, f"{kind} is no type of a {block.kind}{nearest(kind, sorted(types))}")
+        project.say("type", block, f"{kind} is no type of a {block.kind}{nearest(kind, sorted(types))}", "type")
     if block.kind == "dimension_group":
         for item in block.items("timeframes"):
             if item.value not in words.TIMEFRAMES:
                 hint = nearest(item.value, sorted(words.TIMEFRAMES))
-                project.say("timeframe", block, f"{item.value} is no timeframe{hint}", item.line)
+                project.say("timeframe", block, f"{item.value} is no timeframe{hint}", item)
         if re.search(r"(^|_)(date|time)$", block.name):
             project.say("name", block, f"{block.name}: its fields' names would end in date or time twice")
     if block.kind == "measure":
@@ -148,7 +148,9 @@ def _check_type(project: Project, view: View, one: Field) -> None:
 def _check_measure(project: Project, view: View, one: Field, kind: str) -> None:
     block = one.block
     if kind == "count" and block.one("sql"):
-        project.say("type", block, f"{one.name} counts rows: sql has no effect in it; count_distinct counts values")
+        project.say(
+            "type", block, f"{one.name} counts rows: sql has no effect in it; count_distinct counts values", "sql"
+        )
     if kind != "count" and not block.text("sql"):
         project.say("incomplete", block, f"{one.name} is of type {kind} and has no sql")
     if kind.startswith("percentile") and not re.fullmatch(r"[1-9]?\d(\.\d+)?", block.text("percentile")):
@@ -159,15 +161,15 @@ def _check_measure(project: Project, view: View, one: Field, kind: str) -> None:
         if target is None:
             continue
         if target.is_measure and kind not in words.OF_MEASURES:
-            project.say("type", block, f"{one.name} is a {kind} of {name}, which is a measure already")
+            project.say("type", block, f"{one.name} is a {kind} of {name}, which is a measure already", "sql")
         if not target.is_measure and kind == "number":
-            project.say("type", block, f"{one.name} is a number of measures, and {name} is none")
+            project.say("type", block, f"{one.name} is a number of measures, and {name} is none", "sql")
         if (
             kind in words.OF_NUMBERS
             and not target.is_measure
             and target.type not in {"number", "int", "bigint", "tier"}
         ):
-            project.say("type", block, f"{one.name} is a {kind} of {name}, which is a {target.type}")
+            project.say("type", block, f"{one.name} is a {kind} of {name}, which is a {target.type}", "sql")
 
 
 def _check_measure_filters(project: Project, view: View, one: Field) -> None:
@@ -176,11 +178,11 @@ def _check_measure_filters(project: Project, view: View, one: Field) -> None:
         target = view.fields.get(item.key.rpartition(".")[2])
         if target is None:
             hint = nearest(item.key, [*view.fields])
-            project.say("unknown field", block, f"{view.name} has no field {item.key}{hint}", item.line)
+            project.say("unknown field", block, f"{view.name} has no field {item.key}{hint}", item)
         elif target.is_measure:
-            project.say("type", block, f"{one.name} cannot be filtered by the measure {item.key}", item.line)
+            project.say("type", block, f"{one.name} cannot be filtered by the measure {item.key}", item)
         else:
-            check_when(project, block, target, item.value, item.line)
+            check_when(project, block, target, item.value, item)
 
 
 def _own_references(one: Field) -> Iterator[str]:
@@ -192,9 +194,10 @@ def _own_references(one: Field) -> Iterator[str]:
 
 def _check_references(project: Project, view: View, one: Field) -> None:
     block = one.block
-    texts = [(part.key, part.line, part.value or "") for part in block.parts]
-    texts += [("url", part.line, part.value or "") for link in block.blocks("link") for part in link.parts]
-    for key, line, text in texts:
+    texts = [(part.key, part) for part in block.parts]
+    texts += [("url", part) for link in block.blocks("link") for part in link.parts]
+    for key, part in texts:
+        text = part.value or ""
         spoken = [
             *REFERENCE.findall(text),
             *(liquid.references(project.filled(text)) if key in {"html", "url"} else ()),
@@ -202,11 +205,11 @@ def _check_references(project: Project, view: View, one: Field) -> None:
         for name in spoken:
             problem = _unknown(project, view, name)
             if problem:
-                project.say("unknown field", block, f"{key} of {view.name}.{one.name}: {problem}", line)
+                project.say("unknown field", block, f"{key} of {view.name}.{one.name}: {problem}", part)
     if block.kind in {"dimension", "dimension_group"}:
         for name in _own_references(one):
             if name in view.fields and view.fields[name].is_measure:
-                project.say("type", block, f"dimension {one.name} cannot be made of the measure {name}")
+                project.say("type", block, f"dimension {one.name} cannot be made of the measure {name}", "sql")
 
 
 def _unknown(project: Project, view: View, reference: str) -> str:
@@ -234,16 +237,18 @@ def _check_column(project: Project, view: View, one: Field, table: KnownTable | 
     for name in COLUMN.findall(sql):
         if name not in table.columns:
             hint = nearest(name, [*table.columns])
-            project.say("unknown column", one.block, f"{view.table} has no column {name}{hint}")
+            project.say("unknown column", one.block, f"{view.table} has no column {name}{hint}", "sql")
     found = COLUMN.fullmatch(sql)
     column = table.columns.get(found[1]) if found else None
     if column is None or one.block.kind == "measure":
         return
     if column.repeated:
-        project.say("type", one.block, f"column {column.name} is an array, which cannot be a field by itself")
+        project.say("type", one.block, f"column {column.name} is an array, which cannot be a field by itself", "sql")
     elif column.type not in _FITTING.get(one.block.text("type", "string"), frozenset([column.type])):
         kind = one.block.text("type", "string")
-        project.say("type", one.block, f"{view.name}.{one.name} is of type {kind}, its column is a {column.type.value}")
+        project.say(
+            "type", one.block, f"{view.name}.{one.name} is of type {kind}, its column is a {column.type.value}", "type"
+        )
     if one.block.kind == "dimension_group":
         is_date = one.block.text("datatype") == "date"
         if is_date != (column.type is ColumnType.DATE):
@@ -259,7 +264,7 @@ def _check_circles(project: Project, view: View) -> None:
     def walk(name: str, above: tuple[str, ...]) -> None:
         if name in above:
             circle = " → ".join([*above[above.index(name) :], name])
-            project.say("circle", view.fields[name].block, f"{view.name}: {circle}")
+            project.say("circle", view.fields[name].block, f"{view.name}: {circle}", "sql")
         elif name in view.fields and name not in done:
             for other in _own_references(view.fields[name]):
                 walk(other, (*above, name))

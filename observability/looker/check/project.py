@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 
-from observability.looker.check.source import Block, Problem, Source
+from observability.looker.check.source import Block, Item, Part, Problem, Source
 
 _DEFAULT_TIMEFRAMES = ("raw", "time", "date", "week", "month", "quarter", "year")
 _FIELD_KINDS = ("dimension", "dimension_group", "measure", "filter", "parameter")
@@ -90,9 +90,14 @@ class Project:
     _reached: dict[str, frozenset[str]] = field(default_factory=dict)
     _accessible: dict[str, dict[str, Field]] = field(default_factory=dict)
 
-    def say(self, rule: str, block: Block, message: str, line: int | None = None) -> None:
-        """Note a problem."""
-        self.problems.append(Problem(block.path, line or block.line, rule, message))
+    def say(self, rule: str, block: Block, message: str, at: Part | Item | str | int | None = None) -> None:
+        """Note a problem of a block: of a part of it, of what it says by a key, or at a line.
+
+        A part of a block that is refined is in another file than the block.
+        """
+        found = block.one(at) if isinstance(at, str) else at
+        path, line = (found.path, found.line) if isinstance(found, Part | Item) else (block.path, found)
+        self.problems.append(Problem(path, line or block.line, rule, message))
 
     @property
     def models(self) -> Mapping[str, Block]:
@@ -179,8 +184,7 @@ def build_project(source: Source) -> Project:
     project = Project(source, problems=[*source.problems])
     named = {"constant": project.constants, "access_grant": project.grants, "datagroup": project.datagroups}
     refinements: list[Block] = []
-    for path, file in source.files.items():
-        del path
+    for file in source.files.values():
         for kind, known in named.items():
             for block in file.blocks(kind):
                 _define(project, known, block)
@@ -188,8 +192,7 @@ def build_project(source: Source) -> Project:
         for block in file.blocks("view", "explore"):
             if block.name.startswith("+"):
                 refinements.append(block)
-            else:
-                _define(project, {name: one.block for name, one in _of(project, block.kind).items()}, block)
+            elif _define(project, {name: one.block for name, one in _of(project, block.kind).items()}, block):
                 _add(project, block)
     for block in refinements:
         _refine(project, block)
@@ -200,12 +203,14 @@ def _of(project: Project, kind: str) -> Mapping[str, View] | Mapping[str, Explor
     return project.views if kind == "view" else project.explores
 
 
-def _define(project: Project, known: dict[str, Block], block: Block) -> None:
+def _define(project: Project, known: dict[str, Block], block: Block) -> bool:
+    """Whether it is the first by its name; a problem where it is not."""
     if first := known.get(block.name):
         where = f"{first.path}:{first.line}"
         project.say("duplicate", block, f"{block.kind} {block.name} is defined at {where} already")
-    else:
-        known[block.name] = block
+        return False
+    known[block.name] = block
+    return True
 
 
 def _add(project: Project, block: Block) -> None:

@@ -1,7 +1,9 @@
 """LookML files as they are written: blocks, lists and values, each with its line."""
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +13,7 @@ if TYPE_CHECKING:
     from lkml.tree import ContainerNode
 
 _LARGEST = 5_000_000
+_MOST_FILES = 5_000
 _SUFFIXES = (".lkml", ".dashboard.lookml")
 
 
@@ -31,6 +34,7 @@ class Item:
     key: str
     value: str
     line: int
+    path: str
 
 
 @dataclass
@@ -71,6 +75,7 @@ class Part:
 
     key: str
     line: int
+    path: str
     value: str | None = None
     items: Sequence[Item] = ()
     block: Block | None = None
@@ -116,8 +121,14 @@ def read_source(root: Path) -> Source:
     if not root.is_dir():
         raise ConfigError(f"{str(root)!r} is no folder", where="--check", next_step="name the root of a LookML project")
     source = Source(root)
-    found = sorted(path for path in root.rglob("*") if path.name.endswith(_SUFFIXES) and path.is_file())
-    if not found:
+    found = sorted(_walk(root, source))
+    if len(found) > _MOST_FILES:
+        raise ConfigError(
+            f"{len(found):,} files of LookML are in {str(root)!r}: more than one project has",
+            where="--check",
+            next_step="name the root of one LookML project",
+        )
+    if not found and not source.problems:
         raise ConfigError(
             f"no .lkml file is in {str(root)!r}",
             where="--check",
@@ -128,16 +139,35 @@ def read_source(root: Path) -> Source:
         try:
             if path.stat().st_size > _LARGEST:
                 raise _UnreadableError(f"larger than {_LARGEST:,} bytes")
-            text = path.read_bytes().decode("utf-8")
+            text = path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n")  # as Git on Windows has it
             if name.endswith(".lookml"):
                 source.dashboards[name] = _read_yaml(text)
             else:
                 source.files[name] = _read_lookml(name, text)
         except _UnreadableError as error:
             source.problems.append(Problem(name, error.line, error.rule, error.message))
-        except (OSError, UnicodeDecodeError) as error:
-            source.problems.append(Problem(name, 1, "syntax", f"cannot be read: {error}"))
+        except UnicodeDecodeError as error:
+            line = error.object.count(b"\n", 0, error.start) + 1
+            told = f"no UTF-8: byte 0x{error.object[error.start]:02x} at {error.start:,}; save it as UTF-8"
+            source.problems.append(Problem(name, line, "syntax", told))
+        except OSError as error:
+            source.problems.append(Problem(name, 1, "syntax", f"cannot be read: {error.strerror}"))
     return source
+
+
+def _walk(root: Path, source: Source) -> Iterator[Path]:
+    """The files of a project; hidden folders are none of it. A folder that cannot be read is a problem."""
+
+    def note(error: OSError) -> None:
+        name = Path(error.filename).relative_to(root).as_posix()
+        source.problems.append(Problem(name, 1, "syntax", f"cannot be read: {error.strerror}"))
+
+    for place, folders, names in os.walk(root, onerror=note):
+        folders[:] = [name for name in folders if not name.startswith(".") and name != "node_modules"]
+        for name in names:
+            path = Path(place, name)
+            if name.endswith(_SUFFIXES) and path.is_file():
+                yield path
 
 
 class _UnreadableError(Exception):
@@ -151,12 +181,47 @@ def _read_lookml(name: str, text: str) -> Block:
 
     try:
         tree = lkml.parse(text)
-        return _block("file", "", name, 1, tree.container)
     except KeyError as error:
-        raise _UnreadableError(f"said twice: {error.args[0] if error.args else ''}", rule="duplicate") from error
-    except (SyntaxError, IndexError, AttributeError, RecursionError) as error:
-        # The parser names a line in its own words, or trips over a text that has no end.
-        raise _UnreadableError(f"no LookML: {error or type(error).__name__}", _line_in(str(error))) from error
+        key, line = _said_twice(text)
+        raise _UnreadableError(f"{key} is said twice in one block", line, rule="duplicate") from error
+    except IndexError as error:
+        raise _UnreadableError('no LookML: it ends within a text: " or ;; is missing', _lines(text)) from error
+    except (SyntaxError, AttributeError, RecursionError) as error:
+        told = str(error)
+        if "<stream end>" in told:
+            told = "a value or a bracket is missing before its end"
+        raise _UnreadableError(f"no LookML: {told or type(error).__name__}", _line_in(str(error))) from error
+    read = str(tree)
+    if rest := text[len(read) :].strip():
+        line = _lines(text) - text[len(read) :].lstrip().count("\n")
+        raise _UnreadableError(f"no LookML from here on: {rest[:20]!r}; a bracket too many?", line)
+    return _block("file", "", name, 1, tree.container)
+
+
+def _lines(text: str) -> int:
+    """How many it has, counted from 1."""
+    return text.count("\n") + 1
+
+
+def _said_twice(text: str) -> tuple[str, int]:
+    """The key that a block has twice, and its line: the parser names neither the line nor the block."""
+    from lkml import tokens
+    from lkml.keys import PLURAL_KEYS
+    from lkml.lexer import Lexer
+
+    above: list[set[str]] = [set()]
+    lists = 0
+    for token, after in pairwise(Lexer(text).scan()):
+        lists += isinstance(token, tokens.ListStartToken) - isinstance(token, tokens.ListEndToken)
+        if isinstance(token, tokens.BlockStartToken):
+            above.append(set())
+        elif isinstance(token, tokens.BlockEndToken):
+            above.pop()
+        elif isinstance(token, tokens.LiteralToken) and isinstance(after, tokens.ValueToken) and not lists:
+            if len(above) > 1 and token.value in above[-1] and token.value not in PLURAL_KEYS:
+                return token.value, token.line_number
+            above[-1].add(token.value)
+    return "a key", 1
 
 
 def _line_in(message: str) -> int:
@@ -173,20 +238,20 @@ def _block(kind: str, name: str, path: str, line: int, container: "ContainerNode
         key, at = node.type.value, node.type.line_number or line
         if isinstance(node, BlockNode):
             inner = _block(key, node.name.value if node.name else "", path, at, node.container)
-            made.parts.append(Part(key, at, block=inner))
+            made.parts.append(Part(key, at, path, block=inner))
         elif isinstance(node, ListNode):
-            made.parts.append(Part(key, at, items=tuple(_items(node.items, at))))
+            made.parts.append(Part(key, at, path, items=tuple(_items(node.items, at, path))))
         else:
-            made.parts.append(Part(key, at, value=str(node.value.value)))
+            made.parts.append(Part(key, at, path, value=str(node.value.value)))
     return made
 
 
-def _items(nodes: Sequence[Any], line: int) -> Iterator[Item]:
+def _items(nodes: Sequence[Any], line: int, path: str) -> Iterator[Item]:
     for node in nodes:
         if hasattr(node, "type"):
-            yield Item(node.type.value, str(node.value.value), node.type.line_number or line)
+            yield Item(node.type.value, str(node.value.value), node.type.line_number or line, path)
         else:
-            yield Item("", str(node.value), node.line_number or line)
+            yield Item("", str(node.value), node.line_number or line, path)
 
 
 def _read_yaml(text: str) -> Yaml:

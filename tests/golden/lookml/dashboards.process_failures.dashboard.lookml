@@ -41,6 +41,12 @@
     filters:
       incidents.state: open
     limit: 500
+    enable_conditional_formatting: true
+    conditional_formatting:
+    - type: greater than
+      value: 0
+      background_color: '#b42318'
+      font_color: '#ffffff'
     note_state: collapsed
     note_display: hover
     note_text: 'Above 0, somebody has to act: set the alert here.'
@@ -61,6 +67,12 @@
     filters:
       incidents.state: open
     limit: 500
+    enable_conditional_formatting: true
+    conditional_formatting:
+    - type: greater than
+      value: 0
+      background_color: '#b42318'
+      font_color: '#ffffff'
     note_state: collapsed
     note_display: hover
     note_text: Open incidents that hurt a critical exposure.
@@ -81,6 +93,12 @@
     filters:
       exposure_impacts.outcome: failure
     limit: 500
+    enable_conditional_formatting: true
+    conditional_formatting:
+    - type: greater than
+      value: 0
+      background_color: '#b42318'
+      font_color: '#ffffff'
     note_state: collapsed
     note_display: hover
     note_text: Exposures with a failure above them now.
@@ -99,6 +117,12 @@
     fields:
     - source_health.unhealthy_sources
     limit: 500
+    enable_conditional_formatting: true
+    conditional_formatting:
+    - type: greater than
+      value: 0
+      background_color: '#b42318'
+      font_color: '#ffffff'
     note_state: collapsed
     note_display: hover
     note_text: Stale, overdue, or not to be checked.

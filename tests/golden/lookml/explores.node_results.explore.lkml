@@ -11,7 +11,7 @@ explore: node_results {
     filters: [
       run_results.run_date: "7 days",
     ]
-    unless: [run_results.invocation_id, invocations.dag_run_id]
+    unless: [run_results.invocation_id, invocations.invocation_id, attempts.pipeline_run_id, invocations.dag_run_id]
   }
 
   join: invocations {

@@ -1,4 +1,4 @@
-project_name: dbt_observability
+project_name: "dbt_observability"
 
 constant: CONNECTION {
   value: "bq"

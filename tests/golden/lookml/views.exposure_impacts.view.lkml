@@ -271,6 +271,11 @@ view: exposure_impacts {
     suggestable: no
 
     link: {
+      label: "On-call triage"
+      url: "/dashboards/{{ _model._name }}::on_call_triage?Invocation%20ID={{ value | url_encode }}&State="
+    }
+
+    link: {
       label: "Triage page"
       url: "{% if '@{TRIAGE_URL}' != '' %}@{TRIAGE_URL}/{{ value | url_encode }}.html{% endif %}"
     }
@@ -303,6 +308,11 @@ view: exposure_impacts {
     link: {
       label: "Airflow DAG run"
       url: "{% if '@{AIRFLOW_URL}' != '' %}@{AIRFLOW_URL}/dags/{{ exposure_impacts.dag_id._value | url_encode }}/runs/{{ value | url_encode }}{% endif %}"
+    }
+
+    link: {
+      label: "On-call triage"
+      url: "/dashboards/{{ _model._name }}::on_call_triage?DAG%20run={{ value | url_encode }}&State="
     }
 
     sql: ${TABLE}.dag_run_id ;;
@@ -367,7 +377,7 @@ view: exposure_impacts {
   }
 
   dimension_group: last_ok {
-    label: "Last ok"
+    label: "Last OK"
     description: "When it was last well, in the last 90 days."
     type: time
     timeframes: [

@@ -4,11 +4,13 @@ from collections import deque
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-WIDTH, HEIGHT, GAP_X, GAP_Y = 168, 34, 36, 12
-_LONGEST = 24
+WIDTH, HEIGHT, GAP_X, GAP_Y = 152, 32, 26, 10
+_LONGEST = 20
 """Characters of a name that fit into a box."""
-_FOLDED_FROM = 5
+_FOLDED_FROM = 4
 """Boxes in a row without a branch that are drawn as one."""
+_TOLD = 12
+"""Nodes of a way that are told by name."""
 
 Parents = Mapping[str, Sequence[str]]
 
@@ -110,9 +112,17 @@ def draw(found: Mapping[str, Sequence[str]], names: Mapping[str, str]) -> Drawin
             add(other)
 
     add(root)
-    words = tuple(" → ".join(names.get(node, node) for node in way) for way in found.values())
+    words = tuple(_words([names.get(node, node) for node in way]) for way in found.values())
     width = deepest * (WIDTH + GAP_X) + WIDTH
     return Drawing(width, round(rows * (HEIGHT + GAP_Y)) - GAP_Y, tuple(boxes), tuple(lines), words)
+
+
+def _words(way: Sequence[str]) -> str:
+    """A way in words; of a very long one the beginning and the end."""
+    if len(way) > _TOLD:
+        half = _TOLD // 2
+        way = [*way[:half], f"{len(way) - _TOLD} more", *way[-half:]]
+    return " → ".join(way)
 
 
 def _tree(found: Sequence[Sequence[str]]) -> _Node:

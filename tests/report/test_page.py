@@ -43,16 +43,20 @@ def test_it_says_what_is_broken_why_whom_it_hurts_and_what_to_do(told: Shop) -> 
     assert page.title == "shop · default · tuesday"
     assert (page.verdict.tone, page.verdict.text, page.verdict.detail) == (
         "bad",
-        "1 cause of failure, 2 exposures are hurt, 1 of them critical.",
-        "1 warning.",
+        "1 cause of failure, 2 exposures at risk, 1 of them critical.",
+        "Model stg_a failed. Also 1 warning.",
     )
     (cause,) = page.causes
-    assert (cause.severity, cause.headline) == ("critical", "model stg_a failed in shop / default")
+    assert (cause.severity, cause.headline) == ("critical", "model stg_a failed")
     assert dict(cause.lines)["Why"] == 'Binder Error: column "x" not found'
     assert (cause.command, cause.blocked, cause.past) == ("dbt build --select stg_a+", ("fct_c", "int_b"), ())
     assert ("Runbook", "https://run.book/a") in cause.links
     (finding,) = cause.findings
-    assert (finding.message, finding.sql, finding.sql_left_out) == (BINDER, "select x from raw.orders", 0)
+    assert finding.sql
+    assert [(line.number, line.text, line.is_marked) for line in finding.sql.lines] == [
+        (1, "select x from raw.orders", True)
+    ]
+    assert (finding.message, finding.message_left_out, finding.sql.left_out) == (BINDER, 0, 0)
     assert [(one.exposure.name, [name for _, name in one.causes]) for one in page.exposures] == [
         ("Board", ["stg_a", "raw.orders"]),
         ("raw_view", ["stg_a", "raw.orders"]),
@@ -64,7 +68,7 @@ def test_it_says_what_is_broken_why_whom_it_hurts_and_what_to_do(told: Shop) -> 
         "raw.orders → stg_a → int_b → fct_c → Board",
     )
     (warning,) = page.warnings
-    assert warning.headline == "source raw.orders is 3 d old in shop / default"
+    assert warning.headline == "source raw.orders is 3 d old"
     assert [step["command"] for step in page.steps] == ["source freshness", "run"]
     (source,) = page.sources
     assert (source.tone, source.age, source.allowed) == ("warn", "3 d 7 min", "warns after 12 h, error after 2 d")
@@ -78,15 +82,15 @@ def test_the_page_of_an_earlier_run_says_what_became_of_it(told: Shop) -> None:
     told.step("run", *passed(A, B, C), dag_run="wednesday")
     mended = page_of(told)
     assert (mended.verdict.tone, mended.causes) == ("warn", ())
-    assert mended.verdict.text == "Nothing fails. 1 warning."
+    assert mended.verdict.text == "Nothing fails. 1 warning, 2 exposures at risk."
     assert [one.state for one in mended.well_again] == ["recovered"]
     tuesday = page_of(told, dag_run="daily/tuesday")
     assert tuesday.title.endswith("tuesday")
     assert (tuesday.verdict.tone, tuesday.verdict.text) == (
         "warn",
-        "This run did not end well; nothing of it is broken any more.",
+        "This run failed; nothing of it is broken any more.",
     )
-    assert [one.headline for one in tuesday.well_again] == ["model stg_a failed in shop / default"]
+    assert [one.headline for one in tuesday.well_again] == ["model stg_a failed"]
     monday = page_of(told, dag_run="monday")
     assert monday.well_again == monday.causes == monday.warnings == ()
     assert monday.verdict.text == "All is well."
@@ -99,7 +103,7 @@ def test_what_failed_before_is_told(told: Shop) -> None:
     failed_run(told, "wednesday")
     (cause,) = page_of(told).causes
     (before,) = cause.past
-    assert (before["state"], before["open_seconds"], cause.times) == ("recovered", 300.0, 1)
+    assert (before.state, before.open_seconds, before.said, cause.times) == ("recovered", 300.0, "", 1)
 
 
 def test_a_run_that_is_well_says_so(told: Shop) -> None:

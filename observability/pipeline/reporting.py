@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from observability.config import Settings
 from observability.errors import ConfigError
 from observability.pipeline.ingestion import IngestReport, LoadStatus
-from observability.pipeline.questions import ask, current_incidents, query, states_parameters
+from observability.pipeline.questions import ask, incidents_of, query, states_parameters
 from observability.stores.base import Reader, Store, open_store
 
 if TYPE_CHECKING:
@@ -152,7 +152,10 @@ class _Asking:
         }
         earlier = self._ask(questions.EARLIER_RUNS, **same)
         (later,) = self._ask(questions.LATER, run=target["pipeline_run_id"], **same)
-        all_incidents = current_incidents(self._reader, self._settings, self._now, since=run["started_at"])
+        since = run["started_at"]
+        told = self._ask(questions.INCIDENTS, since=since)
+        current = [row for row in told if row["is_current"]]
+        all_incidents = incidents_of(self._reader, self._settings, self._now, current, since=since)
         incidents = concerned(all_incidents, run, is_newest=not later["attempts"])
         answers = Answers(
             as_of=self._at,
@@ -163,7 +166,7 @@ class _Asking:
             results=pack_results(table, step_names(steps)),
             slowest=_slowest(table),
             evidence=self._evidence(incidents, environment),
-            past=self._ask(questions.PAST, keys=sorted({one.key for one in incidents})) if incidents else (),
+            past=told,
             earlier_runs=earlier,
             failed_in=self._failed_in(earlier, environment, project),
             seen=self._seen(incidents, earlier, environment),

@@ -65,15 +65,21 @@ QUALIFY ROW_NUMBER() OVER (PARTITION BY r.unique_id ORDER BY a.started_at DESC, 
 """
 """The SQL that failed last, of each of some nodes. Parameters: `@days`, `@nodes`, `@environment`."""
 
-PAST = """
-SELECT i.incident_key, i.incident_id, i.opened_at, i.closed_at, i.state, i.open_seconds, i.message, i.kind,
+INCIDENTS = """
+SELECT i.*, i.state IN ('open', 'fixed') OR COALESCE(i.closed_at >= @since, FALSE) AS is_current,
   ROW_NUMBER() OVER (PARTITION BY i.incident_key ORDER BY i.opened_at, i.incident_id) AS nth
 FROM {main}.incidents AS i
-WHERE i.incident_key IN UNNEST(@keys)
-QUALIFY ROW_NUMBER() OVER (PARTITION BY i.incident_key ORDER BY i.opened_at DESC, i.incident_id DESC) <= 50
+WHERE TRUE
+QUALIFY LOGICAL_OR(i.state IN ('open', 'fixed') OR COALESCE(i.closed_at >= @since, FALSE))
+    OVER (PARTITION BY i.incident_key)
+  AND ROW_NUMBER() OVER (PARTITION BY i.incident_key ORDER BY i.opened_at DESC, i.incident_id DESC) <= 50
 ORDER BY i.incident_key, i.opened_at DESC, i.incident_id DESC
 """
-"""All incidents of some subjects, the last fifty of each; `nth` counts from the first. Parameter: `@keys`."""
+"""What is not over, what ended since `@since`, and the earlier incidents of the same subjects, fifty of each in all.
+
+`nth` counts a subject's incidents from the first. They are asked for at once, for the view is the dearest of all.
+Parameter: `@since`.
+"""
 
 EARLIER_RUNS = """
 SELECT a.pipeline_run_id, a.dag_run_id, MIN(a.started_at) AS started_at, MAX(a.ended_at) AS ended_at,

@@ -65,11 +65,27 @@ def test_a_cause_on_the_way_of_another_is_never_folded_away() -> None:
     assert [box.unique_id for box in drawing.boxes if box.tone == "cause"] == ["n10", "n0"]
 
 
-def test_long_names_are_cut_and_whole_in_the_title() -> None:
+def test_long_names_are_cut_and_kept_whole_for_the_title() -> None:
     drawing = draw({"a": ("a", "b")}, {"a": "x" * 60, "b": "b"})
     assert drawing
     cause = drawing.boxes[-1]
-    assert (cause.name, cause.title) == ("x" * 19 + "…", "x" * 60)
+    assert (cause.lines, cause.name) == (("x" * 20, "…" + "x" * 19), "x" * 60)
+
+
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [
+        ("stg_orders", ("stg_orders",)),
+        ("x" * 20, ("x" * 20,)),
+        ("rpt_forecasting_parcels_monthly", ("rpt_forecasting_", "parcels_monthly")),
+        ("a_" + "x" * 30, ("a_" + "x" * 18, "x" * 12)),
+        ("Orders of the week, by country and by channel", ("Orders of the week,", "…ntry and by channel")),
+    ],
+)
+def test_a_name_stands_in_two_lines_by_its_beginning_and_its_end(name: str, lines: tuple[str, ...]) -> None:
+    drawing = draw({"a": ("a", "b")}, {"a": name, "b": "b"})
+    assert drawing
+    assert drawing.boxes[-1].lines == lines
 
 
 def test_no_way_is_no_drawing() -> None:

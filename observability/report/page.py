@@ -202,6 +202,7 @@ def run_of(target: Record, steps: Sequence[Record], results: Iterable[Record]) -
 
     ranks = {outcome: rank for rank, outcome in _RUN_OUTCOMES.items()}
     ended = max(step["completed_at"] or step["started_at"] for step in steps)
+    is_timed = any(step["completed_at"] for step in steps)
     began = min(step["started_at"] for step in steps)
     outcomes = [ranks.get(step["outcome"], 1) for step in steps if not step["is_superseded"]]
     return {
@@ -217,7 +218,7 @@ def run_of(target: Record, steps: Sequence[Record], results: Iterable[Record]) -
         "is_awaiting_retry": any(step["is_awaiting_retry"] for step in steps),
         "started_at": began,
         "completed_at": ended,
-        "duration_seconds": (ended - began).total_seconds(),
+        "duration_seconds": (ended - began).total_seconds() if is_timed else None,
         **{f"nodes_{outcome}": counts[rank] for outcome, rank in _NODE_RANKS.items()},
     }
 
@@ -367,7 +368,7 @@ class _Cards:
         next_step = lines.get("Next", "")
         earlier = [row for row in self._past.get(incident.key, ()) if row["opened_at"] < incident.since]
         runbook = incident.declared.observe.runbook or ""
-        lines.setdefault("Owner", incident.owner or "")  # a warning that nobody has to act on is told without
+        lines["Owner"] = incident.owner or ""  # messages tell it together with the runbook, or not at all
         told = ("Why", "File", "Rows", "Since", "Owner", "Now")
         return Cause(
             anchor=self.anchor(incident),
@@ -423,7 +424,11 @@ def _earlier(row: Record, why: str) -> Earlier:
 def _at_risk(incidents: Sequence[Incident], parents: Parents, shown: Mapping[str, str]) -> tuple[AtRisk, ...]:
     found = []
     for number, (exposure, hurting) in enumerate(exposures_at_risk(incidents)):
-        subjects = {one.subject: one.name for one in hurting if one.kind not in STEPS}
+        subjects: dict[str, str] = {}
+        for one in hurting:  # of a step, the way begins at the nodes that it was at
+            subjects |= (
+                {node: short_name(node) for node in one.blocked} if one.kind in STEPS else {one.subject: one.name}
+            )
         names = {**subjects, exposure.unique_id: exposure.name}
         drawn = None
         if number < EXPOSURES_SHOWN:

@@ -13,7 +13,24 @@ from typing import Any
 import pytest
 from factories import manifest, node, result, run_results, write_step
 from pages import late, new_shop, page_of
-from shop import BINDER, CRITERIA, MORNING, ORDERS, TEST_A, TEST_A2, TEST_C, A, B, C, Shop, failed_run, passed, shop
+from shop import (
+    BINDER,
+    CRITERIA,
+    MORNING,
+    ORDERS,
+    TEST_A,
+    TEST_A2,
+    TEST_C,
+    A,
+    B,
+    C,
+    Shop,
+    began,
+    failed_run,
+    finished,
+    passed,
+    shop,
+)
 
 from observability.errors import ConfigError
 from observability.pipeline import Wanted, ingest, write_report
@@ -134,6 +151,17 @@ def test_a_run_that_was_killed_is_told_by_its_step(told: Shop) -> None:
     assert page.verdict.tone == "bad"
     assert page.results.count == 0
     assert [step["exit_code"] for step in page.steps] == [-9]
+
+
+def test_of_a_step_that_was_killed_the_way_begins_where_it_was(told: Shop) -> None:
+    told.step("run", *passed(A, B, C), dag_run="monday")
+    told.step("run", nothing=True, log=[began(A), finished(A), began(B)], exit_code=-9, dag_run="tuesday")
+    page = page_of(told)
+    assert page.verdict.detail == "Task daily.run was interrupted."
+    assert (page.run["outcome"], page.run["duration_seconds"]) == ("interrupted", None)
+    (board,) = page.exposures
+    assert board.drawing
+    assert board.drawing.words == ("int_b → fct_c → Board",)
 
 
 def test_every_result_is_in_the_table(told: Shop) -> None:

@@ -11,7 +11,7 @@ export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 # Without .pyc files every start of dbt and of ours takes two to three times as long.
 unexport VIRTUAL_ENV PYTHONDONTWRITEBYTECODE PYTHONPATH PYTHONHOME
 
-.PHONY: help demo test test-all e2e check format lint types contracts bench bench-views docs pictures dag-picture fixtures lock clean
+.PHONY: help demo test test-all e2e check format lint types contracts bench bench-views bench-page docs pictures dag-picture fixtures lock clean
 
 help: ## what can be made here
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -44,6 +44,8 @@ bench: $(V)/dev.ok ## time the ingest of 10,000 models and 30,000 tests against 
 	$(BIN)/python benchmarks/run.py
 bench-views: $(V)/dev.ok ## time every view over 400 loads of a 2,000-model project
 	$(BIN)/python benchmarks/views.py
+bench-page: demo ## time the triage page of 40,000 nodes, and weigh it; needs chromium
+	$(BIN)/python benchmarks/page.py
 
 docs: $(V)/dev.ok ## write what is generated in the documentation
 	$(BIN)/python docs/write_docs.py

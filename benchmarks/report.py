@@ -17,7 +17,7 @@ README = Path(__file__).parent / "README.md"
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 
 _FIGURE_HEADINGS = ("process", "median s", "min - max", "peak MB", "× json.load")
-_CHECK_HEADINGS = ("held against its bound", "measured", "bound", "", "verdict")
+CHECK_HEADINGS = ("held against its bound", "measured", "bound", "", "verdict")
 
 
 def show(labels: Mapping[str, str], figures: Mapping[str, Figure], checks: Sequence[Check]) -> None:
@@ -30,7 +30,7 @@ def show(labels: Mapping[str, str], figures: Mapping[str, Figure], checks: Seque
     console = Console()
     for headings, rows in (
         (_FIGURE_HEADINGS, _figure_rows(labels, figures)),
-        (_CHECK_HEADINGS, [(*row[:-1], f"[{colours[row[-1]]}]{row[-1]}[/]") for row in _check_rows(checks)]),
+        (CHECK_HEADINGS, [(*row[:-1], f"[{colours[row[-1]]}]{row[-1]}[/]") for row in check_rows(checks)]),
     ):
         table = Table(box=box.SIMPLE_HEAD)
         for number, heading in enumerate(headings):
@@ -52,7 +52,7 @@ def write(
         "",
         *markdown(_FIGURE_HEADINGS, _figure_rows(labels, figures)),
         "",
-        *markdown(_CHECK_HEADINGS, _check_rows(checks)),
+        *markdown(CHECK_HEADINGS, check_rows(checks)),
     ]
     put(lines, BEGIN, END)
 
@@ -99,7 +99,7 @@ def _figure_row(label: str, figure: Figure, base: float | None) -> tuple[str, ..
     return (label, _number(middle), spread, f"{peak:.0f}", f"{middle / base:.2f}" if base else "")
 
 
-def _check_rows(checks: Sequence[Check]) -> list[tuple[str, ...]]:
+def check_rows(checks: Sequence[Check]) -> list[tuple[str, ...]]:
     return [
         (
             check.what,

@@ -63,7 +63,7 @@ class Links:
         made = {
             "Triage page": self._page(incident),
             "Log": incident.log_url,
-            "DAG run": _dag_run(incident.log_url),
+            "DAG run": dag_run_url(incident.log_url),
             "BigQuery job": _job(incident),
             "Runbook": runbook,
         }
@@ -113,7 +113,7 @@ class Links:
         return made
 
 
-def _dag_run(log_url: str | None) -> str | None:
+def dag_run_url(log_url: str | None) -> str | None:
     """The run that a task's log belongs to, as Airflow's own URLs have it."""
     run, _, task = (log_url or "").partition("/tasks/")
     return run if task and "/dags/" in run and "/runs/" in run else None

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from shlex import quote
 
 from observability.alerts.exposures import Exposure
 from observability.alerts.incidents import STEPS, Failure, Incident, Kind, Severity
@@ -291,9 +292,9 @@ def _next(incident: Incident) -> str:
     if incident.kind is Kind.SOURCE_STALE:
         return f"see what loads {incident.name}"
     if incident.kind is Kind.FRESHNESS_RUNTIME_ERROR:
-        return f"dbt source freshness --select source:{incident.name}"
+        return f"dbt source freshness --select {quote(f'source:{incident.name}')}"
     method = "source:" if kind == "source" else ""
-    return f"dbt build --select {method}{incident.name}+"
+    return f"dbt build --select {quote(f'{method}{incident.name}+')}"  # it is pasted into a shell
 
 
 def short_name(unique_id: str) -> str:

@@ -52,7 +52,7 @@ def report(
                 where="--out, --index",
                 next_step="say --out page.html, or --index DIR for a folder of pages",
             )
-        where = environment or settings.environment or ""
+        where = environment or (settings.environment if not invocation else None) or ""
         wanted = Wanted(invocation=invocation or "", dag_run=dag_run or "", environment=where)
         done = write_report(settings, wanted, out=out, index=to)
         with shown():

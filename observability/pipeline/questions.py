@@ -51,10 +51,27 @@ def current_incidents(
 ) -> "list[Incident]":
     """What is wrong, what became of the subjects `told`, and what ended `since` then; as people left it."""
     from observability.alerts import queries
+
+    ended = {"told": ["", *sorted(told)], "since": since or _NEVER}  # an array without an element has no type in DuckDB
+    rows = ask(reader, queries.INCIDENTS, now, ended)
+    return incidents_of(reader, settings, now, rows, told=told, since=since)
+
+
+def incidents_of(
+    reader: Reader,
+    settings: Settings,
+    now: datetime | None,
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    told: Collection[str] = (),
+    since: datetime | None = None,
+) -> "list[Incident]":
+    """The same of rows of `incidents` that were asked for already; steps that did not run in time have none there."""
+    from observability.alerts import queries
     from observability.alerts.actions import attend
     from observability.alerts.incidents import find_incidents, worst_first
 
-    incidents = find_incidents(situation(reader, now, told, since))
+    incidents = find_incidents(situation(reader, rows))
     if settings.deadlines:
         incidents = worst_first([*incidents, *_overdue(reader, settings, now, told, since)])
     if not incidents:
@@ -79,15 +96,11 @@ def _overdue(
     ]
 
 
-def situation(
-    reader: Reader, now: datetime | None, told: Collection[str] = (), since: datetime | None = None
-) -> "Situation":
-    """What the views say of it: and, where anything is wrong, whom it hurts and what the project declares of it."""
+def situation(reader: Reader, incidents: Sequence[Mapping[str, Any]]) -> "Situation":
+    """What the views say of these rows of theirs: whom it hurts, and what the project declares of it."""
     from observability.alerts import queries
     from observability.alerts.incidents import Situation
 
-    ended = {"told": ["", *sorted(told)], "since": since or _NEVER}  # an array without an element has no type in DuckDB
-    incidents = ask(reader, queries.INCIDENTS, now, ended)
     if not incidents:
         return Situation(())
     states = ask(reader, queries.STATES)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from observability.config import Settings
 from observability.errors import ConfigError
 from observability.pipeline.ingestion import IngestReport, LoadStatus
-from observability.pipeline.questions import ask, current_incidents, query, states_parameters
+from observability.pipeline.questions import ask, incidents_of, query, states_parameters
 from observability.stores.base import Reader, Store, open_store
 
 if TYPE_CHECKING:
@@ -89,22 +89,22 @@ def report_after(settings: Settings, report: IngestReport, store: Store | None =
 
 
 def _write_all(settings: Settings, to: str, invocations: Sequence[str], store: Store | None) -> None:
-    """A page for each invocation; those of one pipeline run have the same one, which is made once."""
+    """The pages of the pipeline runs of these invocations, anew.
+
+    A page lies under each invocation that messages may link, those that did not end well, and under the last one.
+    """
     from observability.report.render import render_index, render_page
     from observability.report.shelf import Shelf
 
     links, shelf = _links(settings), Shelf(to)
-    made: dict[tuple[str, str, str | None], str] = {}
     with (store or open_store(settings)).reading() as reader:
         asking = _Asking(reader, settings, None)
-        targets = [asking.target(Wanted(invocation=one)) for one in invocations]
-        for target in targets:
-            key = target["pipeline_run_id"], target["environment"], target["project_name"]
-            if key not in made:
-                made[key] = render_page(asking.page(target, links))
-    for target in targets:
-        key = target["pipeline_run_id"], target["environment"], target["project_name"]
-        shelf.put(f"{target['invocation_id']}.html", made[key])
+        pages = [asking.page(target, links) for target in asking.targets_of(invocations)]
+    for page in pages:
+        text = render_page(page)
+        linked = {step["invocation_id"] for step in page.steps if step["outcome"] != "success"}
+        for invocation in sorted(linked | {page.invocation_id}):
+            shelf.put(f"{invocation}.html", text)
     shelf.put_index(render_index)
 
 
@@ -127,57 +127,67 @@ class _Asking:
         return ask(self._reader, sql, self._now, {name: _typed(value) for name, value in parameters.items()})
 
     def page(self, target: dict[str, Any], links: "Links") -> "Page":
-        """The page of the run that a row of RUNS names. Raises ConfigError for one that is too old, and StoreError."""
+        """The page of the run that a row of RUNS names. Raises StoreError."""
+        from observability.alerts import queries
         from observability.report import questions
-        from observability.report.page import Answers, build_page
+        from observability.report.page import Answers, build_page, concerned, run_of, step_names
         from observability.report.results import pack_results
 
-        run_id, environment = target["pipeline_run_id"], target["environment"]
-        run = self._run(target)
-        project = run["project_name"] or ""
-        steps = [
-            step
-            for step in self._ask(questions.STEPS, run=run_id, environment=environment)
-            if (step["project_name"] or project) == project
-        ]
-        scope = {
-            "invocations": [step["invocation_id"] for step in steps],
-            "days": sorted({step["run_date"] for step in steps}),
-        }
-        incidents = current_incidents(self._reader, self._settings, self._now, since=run["started_at"])
-        incidents = [one for one in incidents if one.environment == environment]
+        environment = target["environment"]
+        states = self._ask(queries.STATES)
+        steps = self._ask(questions.STEPS, run=target["pipeline_run_id"], environment=environment)
+        project = target["project_name"] or _only_project(steps) or _only_project(states, environment)
+        steps = [step for step in steps if (step["project_name"] or project) == project]
+        days = sorted({step["run_date"] for step in steps})
+        scope = {"invocations": [step["invocation_id"] for step in steps], "days": days}
         table = query(self._reader, questions.RESULTS, self._now, scope)
+        rows = table.select(["invocation_id", "unique_id", "outcome"]).to_pylist()
+        run = {**run_of(target, steps, rows), "project_name": project or None}
         same = {
             "environment": environment,
+            "project": project,
             "until": run["started_at"],
             "dag": target["dag_id"] or "",
             "step": "" if target["dag_id"] else target["step"],
         }
         earlier = self._ask(questions.EARLIER_RUNS, **same)
-        (later,) = self._ask(questions.LATER, run=run_id, **same)
-        names = {step["invocation_id"]: step["task_id"] or step["command"] or step["step"] for step in steps}
+        (later,) = self._ask(questions.LATER, run=target["pipeline_run_id"], **same)
+        since = run["started_at"]
+        told = self._ask(questions.INCIDENTS, since=since)
+        current = [row for row in told if row["is_current"]]
+        all_incidents = incidents_of(self._reader, self._settings, self._now, current, since=since)
+        incidents = concerned(all_incidents, run, is_newest=not later["attempts"])
         answers = Answers(
             as_of=self._at,
             target=target,
             run=run,
             steps=steps,
             incidents=incidents,
-            results=pack_results(table, names),
+            results=pack_results(table, step_names(steps)),
             slowest=_slowest(table),
-            evidence=self._evidence(incidents),
-            past=self._past(incidents),
+            evidence=self._evidence(incidents, environment),
+            past=told,
             earlier_runs=earlier,
-            is_newest=not later["attempts"],
+            failed_in=self._failed_in(earlier, environment, project),
             seen=self._seen(incidents, earlier, environment),
             slower=self._ask(questions.SLOWER, **scope),
             flaky=self._ask(questions.FLAKY, environment=environment, project=project),
             freshness=self._ask(questions.FRESHNESS, environment=environment, project=project),
-            parents=self._parents(incidents),
+            parents=self._parents(incidents, [one for one in states if one["environment"] == environment]),
         )
         return build_page(answers, links)
 
+    def targets_of(self, invocations: Sequence[str]) -> list[dict[str, Any]]:
+        """A row of RUNS for each pipeline run that these invocations are of."""
+        from observability.report import questions
+
+        return self._ask(questions.RUNS_OF, invocations=list(invocations))
+
     def target(self, wanted: Wanted) -> dict[str, Any]:
-        """The row of RUNS that is wanted. Raises ConfigError where there is none, or more than one."""
+        """The row of RUNS that is wanted: where nothing is named, the newest one.
+
+        Raises ConfigError where there is none, or more than one.
+        """
         from observability.report import questions
 
         found = self._ask(
@@ -209,46 +219,47 @@ class _Asking:
                 where="--dag-run",
                 next_step="name it with its DAG, as they are written here",
             )
+        if wanted.dag_run and len(found) > 1:
+            some = ", ".join(sorted(row["environment"] for row in found))
+            raise ConfigError(
+                f"several environments have a run {wanted.dag_run!r}: {some}",
+                where="--dag-run",
+                next_step="say which: --environment NAME",
+            )
         return found[0]
 
-    def _run(self, target: dict[str, Any]) -> dict[str, Any]:
-        """The run as its view shows it; where it is too old for that, what its last attempt says."""
+    def _evidence(self, incidents: "Sequence[Incident]", environment: str) -> list[dict[str, Any]]:
+        """The SQL of what is told one by one."""
+        from observability.alerts.incidents import STEPS
         from observability.report import questions
+        from observability.report.page import FINDINGS_SHOWN
 
-        rows = self._ask(questions.RUN, run=target["pipeline_run_id"], environment=target["environment"])
-        fitting = [row for row in rows if row["project_name"] == target["project_name"]] or rows
-        if not fitting:
-            raise ConfigError(
-                "this run began more than 90 days ago, and is not shown any more",
-                where=target["pipeline_run_id"],
-                next_step="its rows are there: dbt-observe query run_results --where \"invocation_id = '…'\"",
-            )
-        return fitting[0]
-
-    def _evidence(self, incidents: "Sequence[Incident]") -> list[dict[str, Any]]:
-        from observability.report import questions
-
-        failures = [(one, failure) for one in incidents for failure in one.failures][:_ROWS_OF_EVIDENCE]
+        failures = [failure for one in incidents if one.kind not in STEPS for failure in one.failures[:FINDINGS_SHOWN]][
+            :_ROWS_OF_EVIDENCE
+        ]
         if not failures:
             return []
-        days = {failure.seen_at.date() for _, failure in failures} | {one.seen_at.date() for one, _ in failures}
+        days = {failure.seen_at.date() for failure in failures}
         return self._ask(
             questions.EVIDENCE,
             days=sorted(days | {day - timedelta(days=1) for day in days}),
-            invocations=sorted({one.invocation_id or "" for one, _ in failures}),
-            nodes=sorted({failure.unique_id for _, failure in failures}),
+            nodes=sorted({failure.unique_id for failure in failures}),
+            environment=environment,
         )
 
-    def _past(self, incidents: "Sequence[Incident]") -> list[dict[str, Any]]:
+    def _failed_in(self, runs: Sequence[dict[str, Any]], environment: str, project: str) -> dict[str, int]:
         from observability.report import questions
 
-        if not incidents:
-            return []
-        return self._ask(
-            questions.PAST,
-            keys=sorted({one.key for one in incidents}),
-            incidents=sorted({one.id for one in incidents}),
+        if not runs:
+            return {}
+        rows = self._ask(
+            questions.FAILED_IN,
+            runs=[run["pipeline_run_id"] for run in runs],
+            environment=environment,
+            project=project,
+            since_day=min(run["started_at"] for run in runs).date(),
         )
+        return {row["pipeline_run_id"]: row["nodes"] for row in rows}
 
     def _seen(
         self, incidents: "Sequence[Incident]", runs: Sequence[dict[str, Any]], environment: str
@@ -267,15 +278,20 @@ class _Asking:
             since_day=min(run["started_at"] for run in runs).date(),
         )
 
-    def _parents(self, incidents: "Sequence[Incident]") -> "Parents":
+    def _parents(self, incidents: "Sequence[Incident]", states: Sequence[dict[str, Any]]) -> "Parents":
         """What rests on what, where anybody is hurt."""
-        from observability.alerts import queries
         from observability.report import questions
 
-        if not any(one.exposures for one in incidents):
+        if not states or not any(one.exposures for one in incidents):
             return {}
-        named = states_parameters(self._ask(queries.STATES))
-        return {row["unique_id"]: row["depends_on"] or () for row in self._ask(questions.LINEAGE, **named)}
+        rows = self._ask(questions.LINEAGE, **states_parameters(states))
+        return {row["unique_id"]: row["depends_on"] or () for row in rows}
+
+
+def _only_project(rows: Sequence[dict[str, Any]], environment: str | None = None) -> str:
+    """The project of all rows that have one; empty where there are several, or none."""
+    names = {row["project_name"] for row in rows if environment in {None, row["environment"]}} - {None}
+    return str(names.pop()) if len(names) == 1 else ""
 
 
 def _typed(value: object) -> object:

@@ -4,11 +4,13 @@ from collections import deque
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-WIDTH, HEIGHT, GAP_X, GAP_Y = 168, 34, 36, 12
-_LONGEST = 24
-"""Characters of a name that fit into a box."""
-_FOLDED_FROM = 5
+WIDTH, HEIGHT, GAP_X, GAP_Y = 152, 32, 26, 10
+_LONGEST = 20
+"""Characters of a name that fit into a line of a box, which has two."""
+_FOLDED_FROM = 4
 """Boxes in a row without a branch that are drawn as one."""
+_TOLD = 12
+"""Nodes of a way that are told by name."""
 
 Parents = Mapping[str, Sequence[str]]
 
@@ -18,9 +20,10 @@ class Box:
     """A node, or several that are drawn as one, at a place in pixels."""
 
     unique_id: str
+    lines: tuple[str, ...]
+    """What stands in the box, in one line or two."""
     name: str
-    """What stands in the box; the whole name is in `title`."""
-    title: str
+    """The whole name."""
     tone: str
     """cause, exposure, way, or folded for several."""
     x: int
@@ -98,8 +101,7 @@ def draw(found: Mapping[str, Sequence[str]], names: Mapping[str, str]) -> Drawin
             if node.unique_id in found
             else "way"
         )
-        shown = name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"
-        boxes.append(Box(node.unique_id, shown, name, tone, x, y))
+        boxes.append(Box(node.unique_id, _fitted(name), name, tone, x, y))
         for other in node.above:
             left, top = at(other)
             middle = HEIGHT // 2
@@ -110,9 +112,27 @@ def draw(found: Mapping[str, Sequence[str]], names: Mapping[str, str]) -> Drawin
             add(other)
 
     add(root)
-    words = tuple(" → ".join(names.get(node, node) for node in way) for way in found.values())
+    words = tuple(_words([names.get(node, node) for node in way]) for way in found.values())
     width = deepest * (WIDTH + GAP_X) + WIDTH
     return Drawing(width, round(rows * (HEIGHT + GAP_Y)) - GAP_Y, tuple(boxes), tuple(lines), words)
+
+
+def _fitted(name: str) -> tuple[str, ...]:
+    """A name in two lines at most, its beginning and its end: names of one project often begin alike."""
+    if len(name) <= _LONGEST:
+        return (name,)
+    at = max((name.rfind(mark, 0, _LONGEST) for mark in "_ .-"), default=-1) + 1
+    at = at if at > _LONGEST // 2 else _LONGEST
+    first, rest = name[:at].rstrip(), name[at:]
+    return first, rest if len(rest) <= _LONGEST else f"…{rest[-_LONGEST + 1 :]}"
+
+
+def _words(way: Sequence[str]) -> str:
+    """A way in words; of a very long one the beginning and the end."""
+    if len(way) > _TOLD:
+        half = _TOLD // 2
+        way = [*way[:half], f"{len(way) - _TOLD} more", *way[-half:]]
+    return " → ".join(way)
 
 
 def _tree(found: Sequence[Sequence[str]]) -> _Node:

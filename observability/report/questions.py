@@ -10,7 +10,7 @@ QUALIFY ROW_NUMBER() OVER (
   PARTITION BY a.pipeline_run_id, a.environment ORDER BY a.started_at DESC, a.invocation_id
 ) = 1
 ORDER BY a.started_at DESC, a.invocation_id
-LIMIT 3
+LIMIT 5
 """
 """The newest pipeline runs that fit, each by its last attempt.
 
@@ -18,18 +18,22 @@ Parameters, empty for all: `@invocation`, an invocation's id or its beginning; `
 DAG's or without; `@environment`.
 """
 
-RUN = """
-SELECT p.*
-FROM {main}.pipeline_runs AS p
-WHERE p.pipeline_run_id = @run AND p.environment = @environment
-ORDER BY p.project_name
+RUNS_OF = """
+SELECT a.pipeline_run_id, a.project_name, a.environment, a.dag_id, a.dag_run_id, a.step, a.invocation_id, a.run_date
+FROM {main}.attempts AS a
+WHERE a.invocation_id IN UNNEST(@invocations)
+QUALIFY ROW_NUMBER() OVER (
+  PARTITION BY a.pipeline_run_id, a.environment, a.project_name ORDER BY a.started_at DESC, a.invocation_id
+) = 1
+ORDER BY a.started_at DESC, a.invocation_id
 """
-"""A pipeline run, in each of its projects. Parameters: `@run`, `@environment`."""
+"""The pipeline runs of some invocations, each by the last of these. Parameter: `@invocations`."""
 
 STEPS = """
 SELECT i.invocation_id, i.project_name, i.command, i.step, i.invocation_command, i.started_at, i.completed_at,
   i.elapsed_seconds, i.exit_code, i.outcome, i.error, i.task_id, i.map_index, i.try_number, i.log_url, i.dbt_version,
-  i.adapter_type, i.run_date, i.manifest_id, i.warnings, a.is_superseded, a.is_awaiting_retry
+  i.adapter_type, i.run_date, i.manifest_id, i.warnings, i.environment, i.dag_id, i.dag_run_id, i.logical_date,
+  i.git_sha, i.git_branch, a.is_superseded, a.is_awaiting_retry
 FROM {main}.attempts AS a
 JOIN {main}.invocations AS i ON i.load_id = a.load_id
 WHERE a.pipeline_run_id = @run AND a.environment = @environment
@@ -52,42 +56,69 @@ WHERE f.run_date IN UNNEST(@days) AND f.invocation_id IN UNNEST(@invocations)
 """What became of each node and source in some invocations. Parameters: `@days` of these, `@invocations`."""
 
 EVIDENCE = """
-SELECT r.invocation_id, r.unique_id, r.compiled_code
+SELECT r.unique_id, r.compiled_code
 FROM {main}.run_results AS r
-WHERE r.run_date IN UNNEST(@days) AND r.invocation_id IN UNNEST(@invocations) AND r.unique_id IN UNNEST(@nodes)
-  AND r.compiled_code IS NOT NULL
+JOIN {main}.attempts AS a ON a.load_id = r.load_id
+WHERE r.run_date IN UNNEST(@days) AND r.unique_id IN UNNEST(@nodes) AND r.outcome IN ('failure', 'warning')
+  AND r.compiled_code IS NOT NULL AND a.environment = @environment AND NOT a.is_superseded
+QUALIFY ROW_NUMBER() OVER (PARTITION BY r.unique_id ORDER BY a.started_at DESC, a.invocation_id) = 1
 """
-"""The SQL that failed. Parameters: `@days`, `@invocations`, `@nodes`."""
+"""The SQL that failed last, of each of some nodes. Parameters: `@days`, `@nodes`, `@environment`."""
 
-PAST = """
-SELECT i.incident_key, i.incident_id, i.opened_at, i.closed_at, i.state, i.open_seconds, i.message, i.kind,
-  COUNT(*) OVER (PARTITION BY i.incident_key) AS times
+INCIDENTS = """
+SELECT i.*, i.state IN ('open', 'fixed') OR COALESCE(i.closed_at >= @since, FALSE) AS is_current,
+  ROW_NUMBER() OVER (PARTITION BY i.incident_key ORDER BY i.opened_at, i.incident_id) AS nth
 FROM {main}.incidents AS i
-WHERE i.incident_key IN UNNEST(@keys) AND i.incident_id NOT IN UNNEST(@incidents)
-QUALIFY ROW_NUMBER() OVER (PARTITION BY i.incident_key ORDER BY i.opened_at DESC) <= 3
-ORDER BY i.incident_key, i.opened_at DESC
+WHERE TRUE
+QUALIFY LOGICAL_OR(i.state IN ('open', 'fixed') OR COALESCE(i.closed_at >= @since, FALSE))
+    OVER (PARTITION BY i.incident_key)
+  AND ROW_NUMBER() OVER (PARTITION BY i.incident_key ORDER BY i.opened_at DESC, i.incident_id DESC) <= 50
+ORDER BY i.incident_key, i.opened_at DESC, i.incident_id DESC
 """
-"""Earlier incidents of the same subjects, the last three of each. Parameters: `@keys`, `@incidents` themselves."""
+"""What is not over, what ended since `@since`, and the earlier incidents of the same subjects, fifty of each in all.
+
+`nth` counts a subject's incidents from the first. They are asked for at once, for the view is the dearest of all.
+Parameter: `@since`.
+"""
 
 EARLIER_RUNS = """
-SELECT p.pipeline_run_id, p.dag_run_id, p.started_at, p.outcome, p.duration_seconds, p.nodes_failure, p.nodes_warning,
-  p.tests_failed, p.is_awaiting_retry
-FROM {main}.pipeline_runs AS p
-WHERE p.environment = @environment AND p.started_at <= @until
-  AND (p.dag_id = @dag OR p.pipeline_run_id IN (
-    SELECT a.pipeline_run_id
-    FROM {main}.attempts AS a
-    WHERE a.step = @step AND a.environment = @environment AND a.dag_id IS NULL))
-QUALIFY ROW_NUMBER() OVER (ORDER BY p.started_at DESC, p.pipeline_run_id) <= 14
-ORDER BY p.started_at, p.pipeline_run_id
+SELECT a.pipeline_run_id, a.dag_run_id, MIN(a.started_at) AS started_at, MAX(a.ended_at) AS ended_at,
+  MAX(CASE
+    WHEN a.is_superseded THEN 0 WHEN a.outcome = 'interrupted' THEN 5 WHEN a.outcome = 'not_run' THEN 4
+    WHEN a.outcome = 'failure' THEN 3 WHEN a.outcome = 'warning' THEN 2 ELSE 1
+  END) AS worst
+FROM {main}.attempts AS a
+WHERE a.environment = @environment AND COALESCE(a.project_name, @project) = @project
+  AND a.pipeline_run_id IN (
+    SELECT s.pipeline_run_id
+    FROM {main}.attempts AS s
+    WHERE s.environment = @environment AND (s.dag_id = @dag OR s.dag_id IS NULL AND s.step = @step AND @dag = ''))
+GROUP BY a.pipeline_run_id, a.dag_run_id
+HAVING MIN(a.started_at) <= @until
+QUALIFY ROW_NUMBER() OVER (ORDER BY MIN(a.started_at) DESC, a.pipeline_run_id DESC) <= 14
+ORDER BY started_at, a.pipeline_run_id
 """
-"""The last 14 runs of a DAG, else of a step outside of any. Parameters: `@dag`, `@step`, `@environment`, `@until`."""
+"""The last 14 runs of a DAG in a project, else of a step outside of any; `worst` is 5 for interrupted, 1 for success.
+
+Parameters: `@dag` and `@step`, one of them empty; `@project`, `@environment`, `@until`.
+"""
+
+FAILED_IN = """
+SELECT a.pipeline_run_id, COUNT(DISTINCT r.unique_id) AS nodes
+FROM {main}.attempts AS a
+JOIN {main}.run_results AS r ON r.load_id = a.load_id
+WHERE a.pipeline_run_id IN UNNEST(@runs) AND a.environment = @environment AND NOT a.is_superseded
+  AND COALESCE(a.project_name, @project) = @project AND r.run_date >= @since_day AND r.outcome = 'failure'
+GROUP BY a.pipeline_run_id
+"""
+"""How many nodes failed in each of some runs. Parameters: `@runs`, `@project`, `@environment`, `@since_day`."""
 
 LATER = """
 SELECT COUNT(*) AS attempts
 FROM {main}.attempts AS a
 WHERE a.environment = @environment AND a.started_at > @until AND a.pipeline_run_id != @run
-  AND (a.dag_id = @dag OR a.dag_id IS NULL AND a.step = @step)
+  AND COALESCE(a.project_name, @project) = @project
+  AND (a.dag_id = @dag OR a.dag_id IS NULL AND a.step = @step AND @dag = '')
 """
 """Whether the same DAG or step ran later. Parameters: those of EARLIER_RUNS, and `@run`."""
 

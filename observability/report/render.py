@@ -1,6 +1,7 @@
 """The page and the index as HTML: one file each, which asks no server for anything."""
 
 import json
+import re
 import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -9,28 +10,36 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from observability.alerts.links import as_url
+from observability.alerts.links import as_url, dag_run_url
 from observability.alerts.message import duration, short_name
+from observability.report.lineage import HEIGHT, WIDTH
 from observability.report.page import Page
 from observability.report.shelf import Entry
+from observability.report.text import visible
 from observability.version import __version__
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
 _SHORT = 300
+_NAME = 100
 
 
 def render_page(page: Page, nonce: str | None = None) -> str:
-    """One HTML document. The nonce, by which the browser knows our style and script, is new each time."""
+    """One HTML document, the same for the same page and nonce.
+
+    The nonce, by which the browser knows our style and script, is new each time, so that no text of dbt's can hold it:
+    these are older than the page.
+    """
     return (
         _templates()
         .get_template("page.html.j2")
         .render(
             page=page,
-            about=json.dumps(asdict(entry_of(page))),
+            about=json.dumps(asdict(entry_of(page)), ensure_ascii=False),
             sections=list(_sections(page)),
             facts=list(_facts(page)),
+            dag_run_url=_dag_run(page),
             nonce=nonce or secrets.token_urlsafe(16),
             css=_verbatim("page.css"),
             js=_verbatim("page.js"),
@@ -56,23 +65,32 @@ def render_index(pages: Sequence[Entry], left_out: int, nonce: str | None = None
 
 def entry_of(page: Page) -> Entry:
     """What the index says of a page."""
+    run = str(page.run["dag_run_id"] or (page.steps[-1]["step"] if page.steps else ""))
     return Entry(
         file=f"{page.invocation_id}.html",
         verdict=page.verdict.text,
-        project=str(page.run.get("project_name") or ""),
-        environment=str(page.run["environment"]),
-        run=str(page.run["dag_run_id"] or (page.steps[-1]["step"] if page.steps else "")),
+        tone=page.verdict.tone,
+        project=_brief(str(page.run["project_name"] or "")),
+        environment=_brief(str(page.run["environment"])),
+        run=_brief(run),
         started_at=f"{page.run['started_at']:%Y-%m-%d %H:%M} UTC",
+        as_of=f"{page.as_of:%Y-%m-%d %H:%M:%S} UTC",
     )
+
+
+def _brief(text: str) -> str:
+    """A text that is short, however escaped it is: all that the index says stands at the beginning of a page."""
+    said = visible(text)
+    return said if len(said) <= _NAME else f"{said[: _NAME - 1]}…"
 
 
 def _sections(page: Page) -> Iterator[tuple[str, str, int | None]]:
     """The sections that there are: anchor, label, and how many things are in it."""
     counted = (
         ("causes", "Causes", len(page.causes) + len(page.more_causes)),
-        ("exposures", "Exposures at risk", len(page.exposures)),
+        ("exposures", "Exposures at risk", len(page.exposures) + len(page.more_exposures)),
         ("warnings", "Warnings", len(page.warnings) + len(page.more_warnings)),
-        ("well-again", "Over", len(page.well_again)),
+        ("well-again", "Over", len(page.well_again) + len(page.more_well_again)),
     )
     yield from ((anchor, label, count) for anchor, label, count in counted if count)
     yield "run", "This run", None
@@ -87,24 +105,34 @@ def _sections(page: Page) -> Iterator[tuple[str, str, int | None]]:
     yield "nodes", "All nodes", page.results.count
 
 
-def _facts(page: Page) -> Iterator[tuple[str, str]]:
+def _facts(page: Page) -> Iterator[tuple[str, str, str | None]]:
+    """What the run is: label, text, and a URL where it has one."""
     run = page.run
     versions = {f"{step['dbt_version']} ({step['adapter_type']})" for step in page.steps if step["dbt_version"]}
-    commit = " on ".join(filter(None, ((run.get("git_sha") or "")[:12], run.get("git_branch"))))
-    logical = run.get("logical_date")
-    facts = (
-        ("Project", run.get("project_name")),
-        ("Environment", run["environment"]),
-        ("DAG", run["dag_id"]),
-        ("DAG run", run["dag_run_id"]),
-        ("Logical date", f"{logical:%Y-%m-%d %H:%M} UTC" if logical else None),
-        ("dbt", ", ".join(sorted(versions))),
-        ("Commit", commit),
-        ("Nodes", f"{run['nodes_ok']:,} ok, {run['nodes_warning']:,} warned, {run['nodes_failure']:,} failed,"
-         f" {run['nodes_skipped']:,} skipped" if run.get("nodes_ok") is not None else None),
-        ("Loader", "; ".join(warning for step in page.steps for warning in step["warnings"] or ())),
+    commit = " on ".join(filter(None, ((run["git_sha"] or "")[:12], run["git_branch"])))
+    logical = run["logical_date"]
+    nodes = ", ".join(
+        f"{run[f'nodes_{outcome}']:,} {word}"
+        for outcome, word in (("ok", "ok"), ("warning", "warned"), ("failure", "failed"), ("skipped", "skipped"),
+                              ("unknown", "with a status that is not known"))
+        if run[f"nodes_{outcome}"]
     )  # fmt: skip
-    yield from ((label, str(text)) for label, text in facts if text)
+    facts = (
+        ("Project", run["project_name"], None),
+        ("Environment", run["environment"], None),
+        ("DAG", run["dag_id"], None),
+        ("DAG run", run["dag_run_id"], _dag_run(page)),
+        ("Logical date", f"{logical:%Y-%m-%d %H:%M} UTC" if logical else None, None),
+        ("Nodes", nodes, None),
+        ("dbt", ", ".join(sorted(versions)), None),
+        ("Commit", commit, None),
+        ("Loader", "; ".join(warning for step in page.steps for warning in step["warnings"] or ()), None),
+    )
+    yield from ((label, str(text), url) for label, text, url in facts if text)
+
+
+def _dag_run(page: Page) -> str | None:
+    return next((url for step in page.steps if (url := as_url(dag_run_url(step["log_url"])))), None)
 
 
 @cache
@@ -115,11 +143,33 @@ def _templates() -> "Environment":
         loader=PackageLoader("observability.report", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_finalized,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"seconds": _seconds, "words": _words, "short": _shortened, "web": as_url, "node": short_name}
+    made.globals |= {"box_width": WIDTH, "box_height": HEIGHT}
+    made.filters |= {
+        "seconds": _seconds,
+        "words": _words,
+        "short": _shortened,
+        "web": as_url,
+        "mail": _mail,
+        "node": short_name,
+    }
     return made
+
+
+def _finalized(value: object) -> object:
+    """Every value that a template puts out: texts of others' with nothing hidden in them."""
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _mail(text: str | None) -> str | None:
+    """An address as a URL; None for what is none."""
+    return f"mailto:{text}" if text and _ADDRESS.fullmatch(text) else None
+
+
+_ADDRESS = re.compile(r"[A-Za-z0-9._+-]{1,64}@[A-Za-z0-9.-]{1,200}")
 
 
 @cache

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from observability.report.text import visible
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -31,7 +33,7 @@ def pack_results(table: "pa.Table", steps: Mapping[str, str]) -> Results:
     ordered = table.sort_by([("attached_node", "ascending"), ("unique_id", "ascending")])  # what is alike packs well
     columns = {name: ordered.column(name).to_pylist() for name in ordered.column_names}
     outcomes = Counter(columns["outcome"])
-    names = [name or unique_id for name, unique_id in zip(columns["name"], columns["unique_id"], strict=True)]
+    names = [visible(name or unique_id) for name, unique_id in zip(columns["name"], columns["unique_id"], strict=True)]
     payload: dict[str, Any] = {
         "name": names,
         "on": _index([_short(node) if node else "" for node in columns["attached_node"]]),
@@ -44,7 +46,7 @@ def pack_results(table: "pa.Table", steps: Mapping[str, str]) -> Results:
         "rows": _sparse(columns["failures"]),
         "owner": _index([owner or "" for owner in columns["owner"]]),
         "step": _index([steps.get(one, one) for one in columns["invocation_id"]]),
-        "message": _sparse(columns["message"]),
+        "message": _sparse([_said(message) for message in columns["message"]]),
     }
     text = json.dumps(payload, ensure_ascii=False, separators=(",", ":"))
     packed = base64.b64encode(gzip.compress(text.encode("utf-8", "replace"), 6, mtime=0)).decode("ascii")
@@ -55,11 +57,19 @@ def _index(values: Sequence[str | None]) -> dict[str, Any]:
     """A column of few values: the values, and for each row the number of its."""
     known = dict.fromkeys(value or "" for value in values)
     numbers = {value: number for number, value in enumerate(known)}
-    return {"values": list(known), "at": [numbers[value or ""] for value in values]}
+    return {"values": list(map(visible, known)), "at": [numbers[value or ""] for value in values]}
 
 
 def _sparse(values: Sequence[object]) -> dict[int, object]:
     return {row: value for row, value in enumerate(values) if value not in {None, 0, ""}}
+
+
+def _said(message: str | None) -> str:
+    """A message without the line that only says where: the row does."""
+    if not message:
+        return ""
+    first, _, rest = message.partition("\n")
+    return visible(rest.strip() if " Error in " in first and rest.strip() else message)
 
 
 def _short(unique_id: str) -> str:

@@ -4,18 +4,21 @@ import json
 import os
 import re
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from html import unescape
 from pathlib import Path
+from typing import Any
 
 from observability.artifacts.bucket import Place, in_time, is_uri, open_place, reason_of, told
 from observability.errors import ConfigError, ReportError
 
-HEAD_BYTES = 4_096
+HEAD_BYTES = 8_192
 """So much of a page is enough to know it."""
 LISTED = 200
-"""Pages that an index lists."""
+"""Runs that an index lists."""
+_LOOKED_AT = 500
+"""Files whose beginnings are read for it: those that were written last."""
 INDEX = "index.html"
 _ABOUT = re.compile(r'<meta name="dbt-observe-page" content="([^"]*)">')
 _OURS = re.compile(r'<meta name="dbt-observe-index" content="[^"]*">')
@@ -27,10 +30,12 @@ class Entry:
 
     file: str
     verdict: str
+    tone: str
     project: str
     environment: str
     run: str
     started_at: str
+    as_of: str
 
 
 def read_entry(file: str, head: bytes) -> Entry | None:
@@ -51,8 +56,11 @@ def is_index(head: bytes) -> bool:
 
 
 def newest_first(entries: Iterable[Entry]) -> tuple[list[Entry], int]:
-    """The pages that an index lists, one a run, and how many it leaves out."""
-    ordered = sorted(entries, key=lambda one: (one.started_at, one.file), reverse=True)
+    """The pages that an index lists, of each run the one that was written last, and how many runs it leaves out."""
+    latest: dict[tuple[str, ...], Entry] = {}
+    for one in sorted(entries, key=lambda one: (one.as_of, one.file)):
+        latest[one.project, one.environment, one.run, one.started_at] = one
+    ordered = sorted(latest.values(), key=lambda one: (one.started_at, one.as_of, one.file), reverse=True)
     return ordered[:LISTED], max(len(ordered) - LISTED, 0)
 
 
@@ -82,7 +90,7 @@ class Shelf:
 
     def put_index(self, render: Callable[[list[Entry], int], str]) -> str:
         """Write the index of the pages that lie here now. Raises ReportError, and leaves a file of others' alone."""
-        heads = self._heads()
+        heads, unread = self._heads()
         if INDEX in heads and not is_index(heads[INDEX]):
             raise ReportError(
                 "index.html is not ours, and is left alone",
@@ -90,27 +98,45 @@ class Shelf:
                 next_step="name a folder for pages only",
             )
         entries = (read_entry(name, head) for name, head in heads.items() if name != INDEX)
-        return self.put(INDEX, render(*newest_first(entry for entry in entries if entry)))
+        listed, left_out = newest_first(entry for entry in entries if entry)
+        return self.put(INDEX, render(listed, left_out + unread))
 
-    def _heads(self) -> dict[str, bytes]:
-        """The beginnings of the HTML files that lie here, by name."""
+    def _heads(self) -> tuple[dict[str, bytes], int]:
+        """The beginnings of the HTML files that were written last, and how many others there are.
+
+        The index is among them, however old it is.
+        """
         try:
             if self._place is None:
-                return {path.name: _head(path) for path in self._folder.glob("*.html") if path.is_file()}
+                paths = {path.name: path for path in self._folder.glob("*.html") if path.is_file()}
+                names, unread = _last_written({name: path.stat().st_mtime for name, path in paths.items()})
+                return {name: _head(paths[name]) for name in names}, unread
             fs = self._place.fs
             fs.invalidate_cache()
-            keys = [str(key) for key in in_time(fs, fs.ls, self._place.key, detail=False)]
-            pages = [key for key in keys if key.endswith(".html")]
-            found = fs.cat_ranges(pages, [0] * len(pages), [HEAD_BYTES] * len(pages), on_error="return")
+            found = in_time(fs, fs.ls, self._place.key, detail=True)
+            keys = {str(one["name"]).rsplit("/", 1)[-1]: one for one in found if str(one["name"]).endswith(".html")}
+            names, unread = _last_written({name: _written_at(one) for name, one in keys.items()})
+            asked = [keys[name]["name"] for name in names]
+            heads = fs.cat_ranges(asked, [0] * len(asked), [HEAD_BYTES] * len(asked), on_error="return")
             return {
-                key.rsplit("/", 1)[-1]: bytes(head)
-                for key, head in zip(pages, found, strict=True)
+                name: bytes(head)
+                for name, head in zip(names, heads, strict=True)
                 if not isinstance(head, BaseException)
-            }
+            }, unread
         except FileNotFoundError:
-            return {}
+            return {}, 0
         except Exception as error:  # every SDK has errors of its own
             raise _told(error, self.location) from error
+
+
+def _last_written(files: Mapping[str, float | str]) -> tuple[list[str], int]:
+    names = sorted(files, key=lambda name: (name == INDEX, files[name], name), reverse=True)
+    return names[:_LOOKED_AT], max(len(names) - _LOOKED_AT, 0)
+
+
+def _written_at(info: Mapping[str, Any]) -> str:
+    """When a store says that a file was written: each under a name of its own."""
+    return next((str(info[name]) for name in ("mtime", "LastModified", "last_modified", "created") if name in info), "")
 
 
 def put_file(out: str, text: str) -> str:
@@ -118,6 +144,10 @@ def put_file(out: str, text: str) -> str:
     folder, _, name = out.rpartition("/")
     if not name:
         raise ConfigError(f"{out!r} names no file", where="--out", next_step="name one, such as page.html")
+    path = Path(out)
+    if not is_uri(out) and path.exists() and not path.is_file():
+        what = "a folder" if path.is_dir() else "no file that can be replaced"
+        raise ConfigError(f"{out!r} is {what}", where="--out", next_step="name a file, such as page.html")
     return Shelf(folder or ("/" if out.startswith("/") else ".")).put(name, text)
 
 

@@ -1,9 +1,11 @@
 """`dbt-observe report`, and the pages that loaders write, as their users meet them."""
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 
+import duckdb
 import pytest
 from factories import result
 from pages import Recent, failed
@@ -25,7 +27,7 @@ def test_the_newest_run_is_written_and_its_verdict_told(recent: Recent, tmp_path
     told = observe("report", "--out", "page.html", cwd=tmp_path)
     assert (told.code, told.err) == (0, "")
     first, second = told.out.splitlines()
-    assert first == "shop · default · dbt run: 1 cause of failure, no exposure is hurt."
+    assert first == "shop · default · dbt run: 1 cause of failure, no exposure at risk. Model a failed."
     assert second.startswith("  ./page.html (")
     assert "model a failed" in (tmp_path / "page.html").read_text(encoding="utf-8")
     as_json = observe("report", "latest", "--out", "page.html", "--format", "json", cwd=tmp_path).json
@@ -93,6 +95,9 @@ def test_messages_link_the_page(recent: Recent, tmp_path: Path) -> None:
         (("yesterday", "--out", "x.html"), "a page is of one run"),
         (("--out", "x.html", "--invocation", "ffff"), "no run of 'ffff' is stored"),
         (("--out", "folder/"), "names no file"),
+        (("--out", "steps"), "'steps' is a folder"),
+        (("--out", "/dev/null"), "'/dev/null' is no file that can be replaced"),
+        (("--out", "/proc/nowhere/page.html"), "the page cannot be written"),
     ],
 )
 def test_what_cannot_be_is_an_error_of_three_lines(
@@ -104,6 +109,45 @@ def test_what_cannot_be_is_an_error_of_three_lines(
     assert said in told.err
     assert len(told.err.strip().splitlines()) == 3, told.err
     assert not list(tmp_path.glob("*.html"))
+
+
+def test_a_full_disk_is_told_and_leaves_nothing_behind(recent: Recent, tmp_path: Path) -> None:
+    load(recent.step(*failed(), exit_code=1), tmp_path)
+    (tmp_path / "page.html").write_text("the page of yesterday", encoding="utf-8")
+    limited = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000));"
+        " from observability.cli import main; main(['report', '--out', 'page.html'])"
+    )
+    told = subprocess.run([sys.executable, "-c", limited], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert told.returncode == 2, told
+    assert told.stderr.startswith("dbt-observe: the page cannot be written: ")
+    assert (tmp_path / "page.html").read_text(encoding="utf-8") == "the page of yesterday"
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".page")]
+
+
+def test_a_store_that_is_being_written_is_waited_for_and_then_told(recent: Recent, tmp_path: Path) -> None:
+    load(recent.step(*failed(), exit_code=1), tmp_path)
+    with duckdb.connect(str(tmp_path / ".dbt_observe" / "audit.duckdb")):
+        told = observe("report", "--out", "x.html", cwd=tmp_path, DBT_OBSERVE_LOCK_TIMEOUT_SECONDS="0.2")
+    assert (told.code, told.out) == (2, "")
+    assert len(told.err.strip().splitlines()) == 3, told.err
+    assert not (tmp_path / "x.html").exists()
+
+
+def test_a_store_without_a_run_says_so(recent: Recent, tmp_path: Path) -> None:
+    load(recent.step(*failed(), exit_code=1), tmp_path)
+    with duckdb.connect(str(tmp_path / ".dbt_observe" / "audit.duckdb")) as connection:
+        connection.execute("DELETE FROM raw.invocations")
+    told = observe("report", "--out", "x.html", cwd=tmp_path)
+    assert (told.code, "no run is stored yet" in told.err) == (2, True), told
+
+
+def test_an_invocation_is_found_whatever_environment_is_set(recent: Recent, tmp_path: Path) -> None:
+    load(recent.step(*failed(), exit_code=1), tmp_path)
+    told = observe("report", "--invocation", "00000001", "--out", "x.html", cwd=tmp_path, DBT_OBSERVE_ENVIRONMENT="dev")
+    assert told.code == 0, told
+    told = observe("report", "--out", "x.html", cwd=tmp_path, DBT_OBSERVE_ENVIRONMENT="dev")
+    assert (told.code, "no run of 'dev' is stored" in told.err) == (2, True), told
 
 
 def test_without_a_store_it_says_what_to_do(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@
   // copying
   const say = (text) => { byId("said").textContent = text; };
   const copy = async (button) => {
-    const text = button.dataset.copy;
+    const next = button.dataset.copy === undefined;
+    const text = next ? button.closest("details").querySelector("pre").textContent : button.dataset.copy;
     let done = false;
     try {
       await navigator.clipboard.writeText(text);
@@ -25,7 +26,7 @@
       button.focus();
     }
     button.textContent = done ? "Copied" : "Not copied";
-    say(done ? `Copied: ${text}` : "The browser did not allow copying");
+    say(done ? `Copied${next ? "" : `: ${text}`}` : "The browser did not allow copying");
     setTimeout(() => { button.textContent = "Copy"; }, 2000);
   };
   for (const button of document.querySelectorAll("button.copy")) button.addEventListener("click", () => copy(button));
@@ -40,10 +41,9 @@
     if (event.key === "/") {
       event.preventDefault();
       byId("filter").focus();
-    } else if (event.key === "Escape" && typing) {
-      byId("filter").value = "";
-      byId("filter").dispatchEvent(new Event("input"));
-      typing.blur();
+    } else if (event.key === "Escape") {
+      if (typing) typing.blur();
+      dispatchEvent(new Event("show-all"));
     } else if ((event.key === "j" || event.key === "k") && causes.length) {
       const step = event.key === "j" ? 1 : -1;
       const next = current() < 0 ? (step > 0 ? 0 : causes.length - 1) : (current() + step + causes.length) % causes.length;
@@ -56,7 +56,27 @@
   });
 
   // paper has no places to click on
-  addEventListener("beforeprint", () => { for (const one of document.querySelectorAll("details")) one.open = true; });
+  let closed = [];
+  addEventListener("beforeprint", () => {
+    closed = [...document.querySelectorAll("details:not([open])")];
+    for (const one of closed) one.open = true;
+  });
+  addEventListener("afterprint", () => { for (const one of closed) one.open = false; });
+
+  // times where the reader is
+  const local = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+  const zone = new Intl.DateTimeFormat("en", { timeZoneName: "short" });
+  for (const one of document.querySelectorAll("time")) one.title = `${local.format(new Date(one.dateTime))} where you are`;
+  const began = document.querySelector("header time");
+  const minutes = new Date(began.dateTime).getTimezoneOffset();
+  if (minutes !== 0) {
+    const shown = document.createElement("span");
+    const at = new Date(began.dateTime);
+    const name = zone.formatToParts(at).find((part) => part.type === "timeZoneName").value;
+    shown.className = "local";
+    shown.textContent = ` (${at.toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" })} ${name})`;
+    began.after(shown);
+  }
 
   // the table of all nodes
   const unpack = async (text) => {
@@ -138,6 +158,7 @@
       const shown = Math.min(state.shown, rows.length);
       byId("shown").textContent = `${shown.toLocaleString("en")} of ${rows.length.toLocaleString("en")} shown`
         + (rows.length < count ? `, ${count.toLocaleString("en")} in all` : "");
+      byId("cut").textContent = shown < count ? `${byId("shown").textContent}; the others are in the page itself.` : "";
       byId("more").hidden = shown >= rows.length;
     };
     const update = () => {
@@ -189,6 +210,14 @@
         update();
       });
     }
+    addEventListener("show-all", () => {
+      clearTimeout(waiting);
+      for (const name of ["filter", "type", "step"]) byId(name).value = "";
+      for (const chip of document.querySelectorAll(".chip")) chip.setAttribute("aria-pressed", "false");
+      state.outcomes.clear();
+      Object.assign(state, { text: "", type: "", step: "" });
+      update();
+    });
     byId("more").addEventListener("click", () => { state.shown += 5 * PAGE; draw(); });
     byId("filters").hidden = false;
     byId("results").hidden = false;

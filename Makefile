@@ -48,7 +48,7 @@ bench-views: $(V)/dev.ok ## time every view over 400 loads of a 2,000-model proj
 docs: $(V)/dev.ok ## write what is generated in the documentation
 	$(BIN)/python docs/write_docs.py
 site: $(V)/dev.ok ## build the documentation as a site, strictly, into build/site
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 pictures: demo ## take the pictures in the documentation; needs chromium
 	$(BIN)/python docs/write_pictures.py
 dag-picture: $(V)/dev.ok $(V)/airflow.ok ## take the picture of Greenery's DAG in Airflow; needs chromium

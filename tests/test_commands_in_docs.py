@@ -44,7 +44,7 @@ SUBSTITUTES = {
 
 NOT_RUN = {
     "pip install .": "tests/test_image.py and every environment of the Makefile install it",
-    "pip install 'dbt-observability[airflow]'": "the environment of tests/on_airflow is that",
+    "pip install '.[airflow]'": "the environment of tests/on_airflow is that",
     "python -m venv /opt/dbt && /opt/dbt/bin/pip install dbt-core dbt-bigquery": ".venv/dbt-bigquery is that",
     "make demo": "tests/test_greenery.py plays its mornings; CI's first target",
     "make .venv/dev.ok": "who runs this has it",

@@ -34,6 +34,7 @@ DEFAULTS: dict[str, Any] = {
     },
     "storage": {"compiled_code": "failures", "conformance_manifest_max_bytes": 20_000_000},
     "deadlines": (),
+    "report": {"to": None, "url": None},
     "slack": {
         "token": None,
         "channel": None,
@@ -129,6 +130,7 @@ def test_arguments_beat_environment_beats_own_file_beats_pyproject_beats_default
         "redaction": DEFAULTS["redaction"] | {"allow": ("MONKEY", "KEYBOARD_LAYOUT")},
         "storage": {"compiled_code": "all", "conformance_manifest_max_bytes": 2},
         "deadlines": (),
+        "report": DEFAULTS["report"],
         "slack": DEFAULTS["slack"],
     }
 
@@ -430,6 +432,8 @@ def test_each_setting_is_described_and_can_be_given_as_its_variable(monkeypatch:
             "20000000",
         ),
         ("deadlines", "DBT_OBSERVE_DEADLINES", "list of tables", "[]"),
+        ("report.to", "DBT_OBSERVE_REPORT__TO", "text", ""),
+        ("report.url", "DBT_OBSERVE_REPORT__URL", "text", ""),
         ("slack.token", "DBT_OBSERVE_SLACK__TOKEN", "secret text", ""),
         ("slack.channel", "DBT_OBSERVE_SLACK__CHANNEL", "text", ""),
         ("slack.fallback_channel", "DBT_OBSERVE_SLACK__FALLBACK_CHANNEL", "text", ""),
@@ -461,6 +465,7 @@ def test_each_setting_is_described_and_can_be_given_as_its_variable(monkeypatch:
         "table of tables": '{"x": {"zone": "Europe/Berlin"}}',
     }
     value_by_key = {
+        "report.url": "https://reports.example",
         "deadlines": '[{"step": "dbt run", "by": "07:30", "since": "2026-03-01"}]',
         "slack.rules": '[{"tag": ["x"], "mute": true}]',
         "slack.maintenance": '[{"begins": "2026-03-01", "ends": "2026-03-02"}]',

@@ -1,5 +1,6 @@
 """The documentation stays true: what is generated in it is up to date, and what its pages link to exists."""
 
+import ast
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import fields
@@ -180,6 +181,45 @@ def test_an_example_in_python_is_python(page: Path, example: str) -> None:
     compile(example, named(page), "exec")
     for name in re.findall(r"from observability\.airflow import (\w+)", example):
         assert name in observability.airflow.__all__
+
+
+def taken_by(module: str, name: str) -> set[str]:
+    """What a function, or a class when it is made, takes by name. Read, not imported: Airflow lives elsewhere."""
+    tree = ast.parse((ROOT / "observability" / "airflow" / f"{module}.py").read_text(encoding="utf-8"))
+    (found,) = (one for one in tree.body if isinstance(one, ast.ClassDef | ast.FunctionDef) and one.name == name)
+    own = [found] if isinstance(found, ast.FunctionDef) else found.body
+    (made,) = (one for one in own if isinstance(one, ast.FunctionDef) and one.name in {name, "__init__"})
+    return {argument.arg for argument in (*made.args.args, *made.args.kwonlyargs)} - {"self"}
+
+
+OPERATORS = {
+    "DbtStepOperator": taken_by("step", "DbtStepOperator"),
+    "ObserveDbtOperator": taken_by("loader", "ObserveDbtOperator") | taken_by("loader", "_ObserveOperator"),
+}
+
+
+def test_what_an_operator_is_said_to_take_is_what_it_takes() -> None:
+    text = (ROOT / "docs" / "airflow.md").read_text(encoding="utf-8").split("## What an operator takes")[1]
+    for name, takes in OPERATORS.items():
+        first, rest = re.findall(rf"`{name}\((\w+)=…\)`:(.*?)[;.]", text, re.DOTALL)[0]
+        assert {first, *re.findall(r"`(\w+)`", rest)} == takes
+
+
+@pytest.mark.parametrize("page", [README, ROOT / "docs" / "airflow.md"], ids=named)
+def test_what_an_example_gives_a_step_is_what_steps_take(page: Path) -> None:
+    tasks = {"retries"}  # of every task of Airflow's
+    given = [
+        key.value
+        for example in fenced(page, "python")
+        for call in ast.walk(ast.parse(example))
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "dbt_pipeline"
+        for argument in call.keywords
+        if argument.arg == "step" and isinstance(argument.value, ast.Dict)
+        for key in argument.value.keys
+        if isinstance(key, ast.Constant)
+    ]
+    assert given
+    assert set(given) <= OPERATORS["DbtStepOperator"] | tasks
 
 
 JUDGED = {

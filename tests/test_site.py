@@ -58,6 +58,14 @@ def test_no_page_fetches_anything_from_elsewhere(site: Path) -> None:
     assert re.findall(r"(?:url\(|@import )[\"']?(?:\w+:)?//[^)\"']+", styles) == []
 
 
+def test_lists_and_examples_are_what_they_are_in_the_repository(site: Path) -> None:
+    """Of a list, the site's Markdown wants four spaces where the repository's is content with three."""
+    for page in site.rglob("*.html"):
+        if "sources" not in page.parts:
+            text = re.sub(r"<(code|pre)\b.*?</\1>", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+            assert re.findall(r"```.*|^(?:<p>)?\d\. .*", text, re.MULTILINE) == [], page.name
+
+
 def test_the_drawing_can_be_read_as_text(site: Path) -> None:
     page = (site / "index.html").read_text(encoding="utf-8")
     assert page.count("<svg") > 1

@@ -20,6 +20,7 @@ ELSEWHERE = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "ben
 """Pages of the repository that lie outside docs/."""
 _LANGUAGES = {".py": "python", "Dockerfile": "docker"}
 _LINK = re.compile(r"\]\(([^)\s#:]+)(#[^)\s]*)?\)")
+_ITEM = re.compile(r"\d+\. ")
 _DRAWING = re.compile(r"^!\[[^\]]*\]\(([^)\s]+\.svg)\)$", re.MULTILINE)
 
 
@@ -83,4 +84,20 @@ def on_page_markdown(markdown: str, page: "Page", config: "MkDocsConfig", files:
         whole = re.sub(r"\n+", "\n", svg).strip()
         return f'<div class="drawing">{whole}</div>'
 
-    return _LINK.sub(link, _DRAWING.sub(drawing, markdown))
+    return with_nested_lists(_LINK.sub(link, _DRAWING.sub(drawing, markdown)))
+
+
+def with_nested_lists(markdown: str) -> str:
+    """What belongs to an item of a numbered list, as this Markdown wants it: four spaces, and a blank line after it."""
+    lines: list[str] = []
+    in_list = in_example = False
+    for line in markdown.split("\n"):
+        in_example ^= line.startswith("```")
+        if not in_example and _ITEM.match(line):
+            in_list = True
+            if lines and lines[-1].startswith(" "):
+                lines.append("")
+        elif line and not line.startswith(" "):
+            in_list = False
+        lines.append(f" {line}" if in_list and line.startswith("   ") else line)
+    return "\n".join(lines)

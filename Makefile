@@ -11,7 +11,7 @@ export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 # Without .pyc files every start of dbt and of ours takes two to three times as long.
 unexport VIRTUAL_ENV PYTHONDONTWRITEBYTECODE PYTHONPATH PYTHONHOME
 
-.PHONY: help demo test test-all e2e check format lint types contracts bench bench-views bench-page docs pictures dag-picture fixtures lock clean
+.PHONY: help demo test test-all e2e check format lint types contracts bench bench-views bench-page docs site pictures dag-picture fixtures lock clean
 
 help: ## what can be made here
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -49,6 +49,8 @@ bench-page: demo ## time the triage page of 40,000 nodes, and weigh it; needs ch
 
 docs: $(V)/dev.ok ## write what is generated in the documentation
 	$(BIN)/python docs/write_docs.py
+site: $(V)/dev.ok ## build the documentation as a site, strictly, into build/site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 pictures: demo ## take the pictures in the documentation; needs chromium
 	$(BIN)/python docs/write_pictures.py
 dag-picture: $(V)/dev.ok $(V)/airflow.ok ## take the picture of Greenery's DAG in Airflow; needs chromium

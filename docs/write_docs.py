@@ -1,14 +1,20 @@
 """Writes what is generated in the documentation: `python docs/write_docs.py`, or `make docs`. A test holds it fresh."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from enum import Enum
+from inspect import cleandoc
 from pathlib import Path
+from types import NoneType
+from typing import Any, get_args, get_type_hints
+
+import typer
 
 from observability.audit.schema import TABLES, Column, Table
 from observability.audit.views import JOURNALS, WINNERS, View, views
+from observability.cli import app
 from observability.config import describe_settings
 
 ROOT = Path(__file__).parent.parent
-README = ROOT / "README.md"
 REFERENCE = ROOT / "docs" / "reference"
 _NOTE = "<!-- Made by `make docs` from the declarations in the code; changes here are lost. -->"
 _ABOUT_TABLES = """Facts, appended and never changed. What a load stores becomes visible with its row in `invocations`,
@@ -18,10 +24,19 @@ JSON functions read."""
 _ABOUT_VIEWS = """The same in DuckDB (schema `main`) and BigQuery (dataset `{DATASET}`). `dbt-observe query VIEW` reads
 one, `dbt-observe sql VIEW` prints its SQL."""
 
-
 _ABOUT_SETTINGS = """In `dbt_observe.toml`, or under `[tool.dbt-observe]` in `pyproject.toml`. `[]` stands for each
 entry of a list of tables (`[[slack.rules]]`), `*` for a name of yours (`[slack.channels.C0123456789]`). A variable
 holds lists of texts with commas between them, and tables as JSON."""
+
+_ABOUT_COMMANDS = """An option goes before the environment variable of its [setting](settings.md), and this before
+`dbt_observe.toml`. Output goes to stdout; errors, and notes about what was left out, to stderr.
+
+| exit code | |
+| --- | --- |
+| 0 | done |
+| 1 | done, and something was found: `validate`, `doctor`, `lookml --check` |
+| 2 | an error of ours or of what we were given, told in three lines: what, where, what next |
+| dbt's | `run`, whatever became of loading and telling; 126 or 127 where dbt could not be started |"""
 
 
 def tables_page() -> str:
@@ -58,16 +73,6 @@ def views_page() -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def settings_table() -> str:
-    """Every setting: key, type, default, what it is."""
-    rows = [
-        (f"`{one.key}`", one.type.replace("|", "\\|"), f"`{one.default}`" if one.default else "", one.description)
-        for one in describe_settings()
-        if one.variable
-    ]
-    return _table(("key", "type", "default", ""), rows)
-
-
 def settings_page() -> str:
     """Every setting, those within tables too."""
     rows = [
@@ -86,10 +91,63 @@ def settings_page() -> str:
     )
 
 
-def views_table() -> str:
-    """Every view that is no table's winning rows, in a line."""
-    rows = [(f"`{view.name}`", _first(view.description)) for view in views() if view.name not in TABLES]
-    return _table(("view", ""), sorted(rows))
+def commands_page() -> str:
+    """Every command, with what can be said to it."""
+    group: Any = typer.main.get_command(app)
+    commands = sorted(group.commands.items())
+    parts = [
+        _NOTE,
+        "# Commands",
+        _ABOUT_COMMANDS,
+        _index((name, _paragraphs(command)[0]) for name, command in commands),
+    ]
+    for name, command in commands:
+        usage = " ".join(["dbt-observe", name, "[OPTIONS]", *(_argument(one) for one in _arguments(command))])
+        parts += [f"## {name}", f"`{usage}`", *_paragraphs(command), _parameters(command)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _paragraphs(command: Any) -> list[str]:
+    """A command's help, a line a paragraph; what looks like markup in it is code."""
+    return [_plain(" ".join(part.split())) for part in cleandoc(command.help).split("\n\n")]
+
+
+def _plain(text: str) -> str:
+    return text.replace("|", "\\|").replace("<", "&lt;")
+
+
+def _arguments(command: Any) -> list[Any]:
+    return [one for one in command.params if one.param_type_name == "argument"]
+
+
+def _argument(argument: Any) -> str:
+    return str(argument.metavar or argument.name.upper())
+
+
+def _parameters(command: Any) -> str:
+    """Arguments first; of each option what it takes, what it is without, and what it means."""
+    rows = [(f"`{_argument(one)}`", "", _plain(one.help or "")) for one in _arguments(command)]
+    kinds = {one: _without_none(kind) for one, kind in get_type_hints(command.callback).items()}
+    options = [one for one in command.params if one.param_type_name == "option"]
+    for one in options:
+        names = ", ".join([*one.opts, *one.secondary_opts])
+        kind = kinds[one.name]
+        choices = list(kind) if isinstance(kind, type) and issubclass(kind, Enum) else []
+        takes = "" if one.is_flag else " " + ("\\|".join(map(_value, choices)) if choices else str(one.metavar))
+        has_default = one.default not in (None, "", False) and not one.is_flag
+        needed = "needed" if one.required else f"`{_value(one.default)}`" if has_default else ""
+        needed = "on" if one.is_flag and one.default is True else needed
+        rows.append((f"`{names}{takes}`", needed, _plain(one.help or "")))
+    return _table(("", "default", ""), rows)
+
+
+def _without_none(kind: Any) -> Any:
+    given = [one for one in get_args(kind) if one is not NoneType]
+    return given[0] if NoneType in get_args(kind) else kind
+
+
+def _value(value: object) -> str:
+    return str(getattr(value, "value", value))
 
 
 def _index(described: Iterator[tuple[str, str]]) -> str:
@@ -134,34 +192,16 @@ PAGES: Mapping[Path, Callable[[], str]] = {
     REFERENCE / "tables.md": tables_page,
     REFERENCE / "views.md": views_page,
     REFERENCE / "settings.md": settings_page,
+    REFERENCE / "cli.md": commands_page,
 }
 """Whole pages."""
-BLOCKS: Mapping[tuple[Path, str], Callable[[], str]] = {
-    (README, "settings"): settings_table,
-    (README, "views"): views_table,
-}
-"""Parts of pages, between `<!-- NAME: begin -->` and `<!-- NAME: end -->`."""
-
-
-def block(page: str, name: str) -> str:
-    """What stands between a block's marks. Raises ValueError where they are not there."""
-    return page[slice(*_bounds(page, name))].strip()
-
-
-def _bounds(page: str, name: str) -> tuple[int, int]:
-    begin = f"<!-- {name}: begin -->\n"
-    return page.index(begin) + len(begin), page.index(f"<!-- {name}: end -->")
 
 
 def main() -> None:
-    """Write all pages and blocks."""
+    """Write all pages."""
     for path, page in PAGES.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(page(), encoding="utf-8")
-    for (path, name), part in BLOCKS.items():
-        text = path.read_text(encoding="utf-8")
-        begin, end = _bounds(text, name)
-        path.write_text(f"{text[:begin]}{part()}\n{text[end:]}", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -94,7 +94,7 @@ def to_ours(error: Exception, where: str) -> StoreError:
             f"Google Cloud does not know who is asking: {_line(error)}",
             where=where,
             next_step="log in with `gcloud auth application-default login`, or point GOOGLE_APPLICATION_CREDENTIALS at "
-            "a service account's or workload identity's configuration",
+            "a service account's or workload identity's configuration; `dbt-observe init --print-ddl` needs neither",
         )
     if is_transient(error):
         return _unavailable(error, where)

@@ -11,7 +11,7 @@ export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 # Without .pyc files every start of dbt and of ours takes two to three times as long.
 unexport VIRTUAL_ENV PYTHONDONTWRITEBYTECODE PYTHONPATH PYTHONHOME
 
-.PHONY: help demo test test-all e2e check format lint types contracts bench bench-views bench-page docs site pictures dag-picture fixtures lock clean
+.PHONY: help demo test test-all e2e check format lint types contracts bench bench-views bench-page bench-peers docs site pictures dag-picture fixtures lock clean
 
 help: ## what can be made here
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -46,6 +46,8 @@ bench-views: $(V)/dev.ok ## time every view over 400 loads of a 2,000-model proj
 	$(BIN)/python benchmarks/views.py
 bench-page: demo ## time the triage page of 40,000 nodes, and weigh it; needs chromium
 	$(BIN)/python benchmarks/page.py
+bench-peers: $(V)/dev.ok $(V)/elementary.ok ## Elementary beside us on a project of 2,000 models and 3,000 tests
+	$(BIN)/python benchmarks/elementary.py
 
 docs: $(V)/dev.ok ## write what is generated in the documentation
 	$(BIN)/python docs/write_docs.py
@@ -87,6 +89,12 @@ $(V)/dbt-bigquery.ok: $(R)/dbt-bigquery.txt $(UV)
 	@[ -x $(V)/dbt-bigquery/bin/python ] || $(PYTHON) -m venv --without-pip $(V)/dbt-bigquery
 	@$(UV) pip sync -q --compile-bytecode --require-hashes --no-build --python $(V)/dbt-bigquery/bin/python $<
 	@touch $@
+# Two packages that Elementary needs have no wheels.
+$(V)/elementary.ok: $(R)/elementary.txt $(UV)
+	@echo "setting up $(V)/elementary from $<" >&2
+	@[ -x $(V)/elementary/bin/python ] || $(PYTHON) -m venv --without-pip $(V)/elementary
+	@$(UV) pip sync -q --compile-bytecode --require-hashes --only-binary :all: --no-binary grapheme --no-binary ratelimit --python $(V)/elementary/bin/python $<
+	@touch $@
 
 # A third opinion on the generated LookML, where node and npm are; where they are not, its test is skipped and says why.
 $(V)/lookml-parser.ok: $(R)/lookml-parser/package-lock.json
@@ -103,6 +111,7 @@ lock: $(UV) ## compile the locks anew (UPGRADE=--upgrade for newer versions)
 	$(LOCK) 3.11 -c $(R)/dev.txt $(R)/core.in -o $(R)/core.txt
 	$(LOCK) 3.13 $(R)/emulator.in -o $(R)/emulator.txt
 	$(LOCK) 3.11 $(R)/dbt-bigquery.in -o $(R)/dbt-bigquery.txt
+	$(LOCK) 3.11 $(R)/elementary.in -o $(R)/elementary.txt
 	$(LOCK) 3.11 $(R)/core.in $(R)/airflow.in -o $(R)/airflow.txt
 	$(LOCK) 3.11 $(R)/uv.in -o $(R)/uv.txt
 	! grep -nE '://|^-' $(R)/*.txt

@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -49,10 +49,12 @@ class Figure:
         return max(self.peaks_mb, default=None)
 
 
-def measure(argv: Sequence[str], scratch: Path, settings: Mapping[str, str] | None = None) -> Sample:
+def measure(
+    argv: Sequence[str], scratch: Path, settings: Mapping[str, str] | None = None, exit_codes: Container[int] = (0,)
+) -> Sample:
     """Run a process to its end in `scratch`, with `settings` in its environment.
 
-    Raises ContenderError where it does not run or its exit code is not 0.
+    Raises ContenderError where it does not run or its exit code is none of those.
     """
     out, err = scratch / "stdout", scratch / "stderr"
     with out.open("wb") as stdout, err.open("wb") as stderr:
@@ -71,7 +73,7 @@ def measure(argv: Sequence[str], scratch: Path, settings: Mapping[str, str] | No
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - began
     process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode != 0:
+    if process.returncode not in exit_codes:
         raise ContenderError(f"exit code {process.returncode}: {_reason(err.read_text(errors='replace'))}")
     kilobytes = usage.ru_maxrss if sys.platform != "darwin" else usage.ru_maxrss / 1024
     return Sample(seconds, kilobytes * 1024 / 1e6, out.read_text(encoding="utf-8", errors="replace"))

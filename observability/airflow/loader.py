@@ -71,7 +71,10 @@ class _ObserveOperator(BaseOperator):
         settings = load_settings(home, store=self.store, environment=self.environment, slack=slack)
         # a worker's current directory is nobody's choice
         store = re.sub(r"^duckdb:///(?!/)", f"duckdb:///{quote(str(home))}/", settings.store)
-        return settings.model_copy(update={"store": store, "spool_dir": home / settings.spool_dir})
+        pages = settings.report
+        if pages.to and not is_remote(pages.to):
+            pages = pages.model_copy(update={"to": str(home / pages.to)})
+        return settings.model_copy(update={"store": store, "spool_dir": home / settings.spool_dir, "report": pages})
 
     @staticmethod
     def _token(conn_id: str, problems: list[str]) -> str | None:

@@ -423,16 +423,20 @@ def test_where_there_is_no_room_for_its_files_dbt_runs_all_the_same(stage: Stage
 def test_fields_are_templates_and_relative_paths_begin_in_airflows_home(stage: Stage) -> None:
     """Also where a DAG makes objects of what templates give: a number is no variable's value."""
     stage.model("loaves", BAD_AT_FIRST)
-    stage.set(AIRFLOW_HOME=str(stage.folder / "home"))
+    stage.set(AIRFLOW_HOME=str(stage.folder / "home"), DBT_OBSERVE_REPORT__TO="pages")
     body = "dbt_pipeline(steps=[\"run --select {{ 'loaves' }}\"], step=STEP)"
     step = {"env": {"TRY": "{{ ti.try_number + 1 }}"}, "artifacts_root": "{{ 'left' }}", "environment": "{{ 'night' }}"}
     run = run_dag(stage.dag(body, native=True, **step))
     assert run.state == "success"
-    rows = stage.rows("SELECT i.environment, i.invocation_command, i.outcome FROM {main}.invocations AS i")
+    rows = stage.rows(
+        "SELECT i.invocation_id, i.environment, i.invocation_command, i.outcome FROM {main}.invocations AS i"
+    )
     assert [(row["environment"], row["outcome"]) for row in rows] == [("night", "success")]
     assert "--select loaves" in rows[0]["invocation_command"]
     (folder,) = (stage.folder / "home" / "left").glob("*/*/dbt.run/-1/1")
     assert returned(run, "dbt.run") == [str(folder)]
+    pages = {page.name for page in (stage.folder / "home" / "pages").iterdir()}
+    assert pages == {"index.html", f"{rows[0]['invocation_id']}.html"}
 
 
 @pytest.mark.parametrize("absent", [{"dbt_bin": "no-such-dbt"}, {"project_dir": "/no/such/project"}], ids=str)

@@ -120,6 +120,8 @@ def test_each_task_is_loaded_and_a_failure_is_dbts_own(
 ) -> None:
     stage.model("rolls", "select nothing from {{ ref('loaves') }}")
     stage.model("toast", "select * from {{ ref('rolls') }}")
+    with (stage.project / "dbt_project.yml").open("a") as file:
+        file.write("\ntarget-path: built\n")
     run = run_dag(by_cosmos(stage, mode=mode, retries=1))
     assert run.state == "failed"
     assert run.states == {
@@ -168,16 +170,10 @@ def test_a_command_that_dbt_could_not_even_read_is_no_earlier_ones_success(
     assert text.endswith("nodes.loaves_run ended before it ran a node in bakery / prod")
 
 
-@pytest.mark.parametrize("where", ["project", pytest.param("environment", marks=pytest.mark.thorough)])
-def test_files_are_found_where_the_project_has_dbt_write_them(where: str, stage: Stage, tmp_path: Path) -> None:
+@pytest.mark.thorough
+def test_files_are_found_where_the_environment_has_dbt_write_them(stage: Stage, tmp_path: Path) -> None:
     stage.model("rolls", "select nothing as id")
-    env = {}
-    if where == "project":
-        with (stage.project / "dbt_project.yml").open("a") as file:
-            file.write("\ntarget-path: built\n")
-    else:
-        env["DBT_TARGET_PATH"] = str(tmp_path / "elsewhere")
-    run_dag(by_cosmos(stage, env=env))
+    run_dag(by_cosmos(stage, env={"DBT_TARGET_PATH": str(tmp_path / "elsewhere")}))
     assert sorted(stage.attempts) == [
         ("nodes.loaves_run", None, 1, "success"),
         ("nodes.rolls_run", None, 1, "failure"),

@@ -282,6 +282,46 @@ view: +incidents {
     assert ("mine.lkml", "unknown view") in {(problem.path, problem.rule) for problem in found}
 
 
+def test_what_is_refined_is_not_said_twice(project: Callable[..., list[Problem]]) -> None:
+    mine = """
+include: "/explores/*.explore.lkml"
+view: +incidents { label: "Fault" }
+explore: +incidents { label: "Faults" description: "Ours." }
+"""
+    model = FILES[MODEL].replace('include: "/tests/*.lkml"', 'include: "/tests/*.lkml"\ninclude: "/mine.lkml"')
+    assert project(**{"mine.lkml": mine, MODEL: model}) == []
+    told = project(**{"mine.lkml": mine.replace('"Faults"', '"Faults that are not to be read so"'), MODEL: model})
+    assert [(one.path, one.line, one.rule) for one in told] == [("mine.lkml", 4, "label")]
+
+
+def test_what_is_extended_is_there_too(project: Callable[..., list[Problem]]) -> None:
+    mine = """
+include: "/explores/*.explore.lkml"
+view: faults {
+  extends: [incidents]
+  dimension: team { description: "Ours." type: string sql: ${owner} ;; }
+  dimension: severity { label: "How bad" }
+}
+explore: faults { description: "Ours." conditionally_filter: { filters: [faults.last_bad_date: "90 days"] } }
+explore: our_results {
+  label: "Our results"
+  extends: [node_results]
+  access_filter: { field: invocations.project_name user_attribute: dbt_projects }
+}
+"""
+    model = FILES[MODEL].replace('include: "/tests/*.lkml"', 'include: "/tests/*.lkml"\ninclude: "/mine.lkml"')
+    assert project(**{"mine.lkml": mine, MODEL: model}) == []
+    for old, new, rule in [
+        ("${owner}", "${owners}", "unknown field"),
+        ("extends: [incidents]", "extends: [incident]", "unknown view"),
+        ("[node_results]", "[node_result]", "unknown explore"),
+        ("invocations.project_name", "invocations.project", "unknown field"),
+    ]:
+        told = project(**{"mine.lkml": mine.replace(old, new), MODEL: model})
+        assert ("mine.lkml", rule) in {(one.path, one.rule) for one in told}, (new, told)
+    assert project(**{"mine.lkml": mine.replace("[incidents]", "[faults]"), MODEL: model}), "a circle ends"
+
+
 def test_files_of_other_projects_are_not_looked_for(project: Callable[..., list[Problem]]) -> None:
     model = FILES[MODEL] + 'include: "//block/views/*.view.lkml"\n'
     assert project(**{MODEL: model}) == []

@@ -112,8 +112,8 @@ def test_every_column_is_a_field_and_no_field_is_anything_else() -> None:
         for kind in ("dimensions", "dimension_groups"):
             for field in made[look.name].get(kind, []):
                 if field["name"] == "key" and len(key) > 1:
-                    plain = r"(?:\$\{TABLE\}\.\w+|CAST\(\$\{TABLE\}\.\w+ AS STRING\))"
-                    part = rf"(?:{plain}|COALESCE\({plain}, ''\))"
+                    column = r"(?:\$\{TABLE\}\.\w+|CAST\(\$\{TABLE\}\.\w+ AS STRING\))"
+                    part = rf"(?:{column}|COALESCE\({column}, ''\))"
                     assert re.fullmatch(rf"CONCAT\({part}(?:, '\|', {part})+\)", field["sql"]), field
                     assert re.findall(r"\$\{TABLE\}\.(\w+)", field["sql"]) == list(key)
                     continue

@@ -48,6 +48,8 @@ class View:
     block: Block
     fields: dict[str, Field] = field(default_factory=dict)
     sets: dict[str, Block] = field(default_factory=dict)
+    extended: bool = False
+    """Whether what it extends is in it."""
 
     @property
     def table(self) -> str:
@@ -68,6 +70,8 @@ class Explore:
     views: dict[str, str] = field(default_factory=dict)
     """Alias: the view's name. The first is what it begins with."""
     joins: dict[str, Block] = field(default_factory=dict)
+    extended: bool = False
+    """Whether what it extends is in it."""
 
     @property
     def base(self) -> str:
@@ -196,7 +200,49 @@ def build_project(source: Source) -> Project:
                 _add(project, block)
     for block in refinements:
         _refine(project, block)
+    for view in project.views.values():
+        _extend_view(project, view, frozenset())
+    for explore in project.explores.values():
+        _extend_explore(project, explore, frozenset())
     return project
+
+
+def _extend_view(project: Project, view: View, below: frozenset[str]) -> None:
+    """Add what a view takes from those that it extends, once these are whole; its own goes before theirs."""
+    for item in [] if view.extended or view.name in below else reversed(view.block.items("extends")):
+        parent = project.views.get(item.value)
+        if parent is None:
+            hint = nearest(item.value, [*project.views])
+            project.say("unknown view", view.block, f"{view.name} extends {item.value}, which is no view{hint}", item)
+            continue
+        _extend_view(project, parent, below | {view.name})
+        view.block.parts[:0] = [part for part in parent.block.parts if part.block is None and part.key != "extends"]
+        for name, one in parent.fields.items():
+            own = view.fields.get(name)
+            block = _over(one, own.block) if own else one.block
+            view.fields[name] = Field(name, view.name, block, own.timeframe if own else one.timeframe)
+        view.sets = {**parent.sets, **view.sets}
+    view.extended = True
+
+
+def _extend_explore(project: Project, explore: Explore, below: frozenset[str]) -> None:
+    """Add what an explore takes from those that it extends: its views begin with theirs."""
+    for item in [] if explore.extended or explore.name in below else reversed(explore.block.items("extends")):
+        parent = project.explores.get(item.value)
+        if parent is None:
+            hint = nearest(item.value, [*project.explores])
+            text = f"{explore.name} extends {item.value}, which is no explore{hint}"
+            project.say("unknown explore", explore.block, text, item)
+            continue
+        _extend_explore(project, parent, below | {explore.name})
+        first, *joined = explore.views.items()
+        if explore.block.text("view_name") or explore.block.text("from"):
+            explore.views = dict([first, *[*parent.views.items()][1:], *joined])
+        else:
+            explore.views = {**parent.views, **dict(joined)}
+        explore.joins = {**parent.joins, **explore.joins}
+        explore.block.parts[:0] = [part for part in parent.block.parts if part.key not in {"extends", "label"}]
+    explore.extended = True
 
 
 def _of(project: Project, kind: str) -> Mapping[str, View] | Mapping[str, Explore]:
@@ -215,13 +261,18 @@ def _define(project: Project, known: dict[str, Block], block: Block) -> bool:
 
 def _add(project: Project, block: Block) -> None:
     if block.kind == "view":
-        view = project.views.setdefault(block.name, View(block.name, block))
+        view = project.views.setdefault(block.name, View(block.name, _copy(block)))
         _add_fields(project, view, block)
     else:
-        explore = project.explores.setdefault(block.name, Explore(block.name, block))
+        explore = project.explores.setdefault(block.name, Explore(block.name, _copy(block)))
         alias = block.text("view_name") or block.name
         explore.views[alias] = block.text("from") or alias
         _add_joins(project, explore, block)
+
+
+def _copy(block: Block) -> Block:
+    """A block that can be added to, while its file stays as it was written."""
+    return Block(block.kind, block.name, block.path, block.line, [*block.parts])
 
 
 def _add_fields(project: Project, view: View, block: Block, *, refines: bool = False) -> None:

@@ -35,6 +35,7 @@ class Counted:
 
     def __init__(self, reader: Reader, counts: Counting) -> None:
         self._reader, self._counts = reader, counts
+        self.dialect = reader.dialect
 
     def query(self, sql: str, parameters: Mapping[str, object] | None = None) -> pa.Table:
         self._counts.asked += 1

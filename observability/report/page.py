@@ -202,7 +202,6 @@ def run_of(target: Record, steps: Sequence[Record], results: Iterable[Record]) -
 
     ranks = {outcome: rank for rank, outcome in _RUN_OUTCOMES.items()}
     ended = max(step["completed_at"] or step["started_at"] for step in steps)
-    is_timed = any(step["completed_at"] for step in steps)
     began = min(step["started_at"] for step in steps)
     outcomes = [ranks.get(step["outcome"], 1) for step in steps if not step["is_superseded"]]
     return {
@@ -218,9 +217,14 @@ def run_of(target: Record, steps: Sequence[Record], results: Iterable[Record]) -
         "is_awaiting_retry": any(step["is_awaiting_retry"] for step in steps),
         "started_at": began,
         "completed_at": ended,
-        "duration_seconds": (ended - began).total_seconds() if is_timed else None,
+        "duration_seconds": _seconds_between(began, ended),
         **{f"nodes_{outcome}": counts[rank] for outcome, rank in _NODE_RANKS.items()},
     }
+
+
+def _seconds_between(began: datetime, ended: datetime) -> float | None:
+    """None where nobody knows when it ended: of a step that was killed only its beginning is stored."""
+    return (ended - began).total_seconds() or None
 
 
 _NODE_RANKS = {"ok": 1, "skipped": 2, "unknown": 3, "warning": 4, "failure": 5}
@@ -496,7 +500,7 @@ def _grid(said: Answers, incidents: Sequence[Incident]) -> Grid:
         {
             **run,
             "outcome": _RUN_OUTCOMES[run["worst"]],
-            "duration_seconds": (run["ended_at"] - run["started_at"]).total_seconds(),
+            "duration_seconds": _seconds_between(run["started_at"], run["ended_at"]),
             "nodes_failure": said.failed_in.get(run["pipeline_run_id"], 0),
         }
         for run in said.earlier_runs

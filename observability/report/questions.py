@@ -52,8 +52,12 @@ SELECT f.invocation_id, f.unique_id, 'source' AS resource_type, CONCAT(f.source_
   CAST(NULL AS INT64) AS failures, f.execution_time, SUBSTR(f.error, 1, 400) AS message
 FROM {main}.source_freshness_history AS f
 WHERE f.run_date IN UNNEST(@days) AND f.invocation_id IN UNNEST(@invocations)
+ORDER BY attached_node, unique_id, invocation_id
 """
-"""What became of each node and source in some invocations. Parameters: `@days` of these, `@invocations`."""
+"""What became of each node and source in some invocations, what is alike side by side: so it packs well.
+
+Parameters: `@days` of these, `@invocations`.
+"""
 
 EVIDENCE = """
 SELECT r.unique_id, r.compiled_code

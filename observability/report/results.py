@@ -30,8 +30,7 @@ class Results:
 
 def pack_results(table: "pa.Table", steps: Mapping[str, str]) -> Results:
     """Pack the rows of RESULTS; `steps` gives the name of each invocation's step."""
-    ordered = table.sort_by([("attached_node", "ascending"), ("unique_id", "ascending")])  # what is alike packs well
-    columns = {name: ordered.column(name).to_pylist() for name in ordered.column_names}
+    columns = {name: table.column(name).to_pylist() for name in table.column_names}
     outcomes = Counter(columns["outcome"])
     names = [visible(name or unique_id) for name, unique_id in zip(columns["name"], columns["unique_id"], strict=True)]
     payload: dict[str, Any] = {

@@ -55,10 +55,10 @@ class Sql:
 
 def show_sql(code: str, message: str) -> Sql:
     """Compiled SQL with the lines marked that dbt's message points at, by their text or by what it names in them."""
-    lines = code.strip("\n").split("\n")
+    lines = code.rstrip().split("\n")
     marked, reason = _find(lines, message)
-    first = 0
-    if marked and sum(len(line) + 1 for line in lines[: marked[0] + 1]) > _LONGEST:
+    begin = first = next((place for place, line in enumerate(lines) if line.strip()), 0)  # Jinja leaves empty lines
+    if marked and sum(len(line) + 1 for line in lines[first : marked[0] + 1]) > _LONGEST:
         first = max(marked[0] - _AROUND, 0)  # what it is about is shown, wherever it stands
     shown, room = [], _LONGEST
     for place in range(first, len(lines)):
@@ -67,7 +67,7 @@ def show_sql(code: str, message: str) -> Sql:
         room -= len(text) + 1
         if room <= 0:
             break
-    total = sum(len(line) + 1 for line in lines)
+    total = sum(len(line) + 1 for line in lines[begin:])
     return Sql(tuple(shown), reason, max(total - sum(len(line.text) + 1 for line in shown), 0))
 
 

@@ -1,5 +1,7 @@
 """The pages that loaders write: which, where, and what it costs to ask for them."""
 
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,6 +37,7 @@ class Counted:
 
     def __init__(self, reader: Reader, counts: Counting) -> None:
         self._reader, self._counts = reader, counts
+        self.dialect = reader.dialect
 
     def query(self, sql: str, parameters: Mapping[str, object] | None = None) -> pa.Table:
         self._counts.asked += 1
@@ -74,6 +77,22 @@ def test_however_many_loads_a_run_has_it_is_asked_for_once(told: Shop) -> None:
     assert report_after(told.settings, loaded(5, 10, 15, 20, 25, 30), all_of_them) == []  # type: ignore[arg-type]
     assert one.asked == all_of_them.asked <= 20
     assert pages(told) == ["30"], "nobody links to what ended well"
+
+
+def test_neither_the_page_nor_what_is_wrong_waits_for_what_it_does_not_need(told: Shop) -> None:
+    told.step("run", result(A, "error", message=BINDER), dag_run="r", exit_code=1)
+    store = told.settings.store
+    for asked in (
+        f"write_report(load_settings(store={store!r}), Wanted(), out={str(told.folder / 'page.html')!r})",
+        f"current_status(load_settings(store={store!r}))",
+    ):
+        code = (
+            "import sys; from observability.config import load_settings;"
+            f" from observability.pipeline import Wanted, current_status, write_report; {asked};"
+            " print(sorted({'sqlglot', 'pyarrow.compute', 'pandas', 'slack_sdk', 'google.cloud'} & sys.modules.keys()))"
+        )
+        ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+        assert (ran.stdout, ran.stderr) == ("[]\n", "")
 
 
 def test_a_page_lies_where_messages_may_link_it_and_is_kept_up_to_date(told: Shop) -> None:

@@ -4,8 +4,7 @@ import pytest
 
 from observability.report.sql import show_sql
 
-SQL = """
-with orders as (
+SQL = """with orders as (
     select * from raw.orders
 )
 select
@@ -83,6 +82,12 @@ def test_the_line_that_a_message_is_about_is_marked(message: str, lines: list[tu
 def test_of_lines_that_are_alike_the_nearest_is_marked() -> None:
     code = "\n".join(["select 1 as a", "union all"] * 20)
     assert marked("Error in model a\n  LINE 22: select 1 as a", code) == [(21, "select 1 as a")]
+
+
+def test_empty_lines_before_it_are_counted_and_not_shown() -> None:
+    sql = show_sql("\n  \n\n" + SQL, 'Error in model a\n  column "discount" is not there')
+    assert (sql.lines[0].number, sql.lines[0].text, sql.left_out) == (4, "with orders as (", 0)
+    assert [line.number for line in sql.lines if line.is_marked] == [9]
 
 
 def test_a_name_that_stands_everywhere_marks_nothing() -> None:

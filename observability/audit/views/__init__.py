@@ -131,7 +131,12 @@ def duckdb_view(view: View) -> str:
 @cache
 def to_duckdb(sql: str) -> str:
     """GoogleSQL in DuckDB's dialect. Raises sqlglot's UnsupportedError where there is no faithful translation."""
-    return _shipped().get(digest_of(sql)) or translated(sql)
+    return shipped_for_duckdb(sql) or translated(sql)
+
+
+def shipped_for_duckdb(sql: str) -> str | None:
+    """The same where it was translated when the package was made: then sqlglot need not even be imported."""
+    return _shipped().get(digest_of(sql))
 
 
 def translated(sql: str) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import duckdb
 
-from observability.audit.views import to_duckdb
+from observability.audit.views import shipped_for_duckdb, to_duckdb
 from observability.errors import QueryError, StoreError, StoreSchemaError
 
 
@@ -40,6 +40,8 @@ def questioned(sql: str) -> Iterator[None]:
 
 def translate(sql: str) -> str:
     """A query in GoogleSQL as DuckDB's. Raises QueryError."""
+    if shipped := shipped_for_duckdb(sql):
+        return shipped
     from sqlglot.errors import SqlglotError
 
     try:

@@ -31,6 +31,8 @@ from fake_slack import FakeSlack  # the tests' own
 
 BEGIN, END = "<!-- elementary: begin -->", "<!-- elementary: end -->"
 THREADS = 4
+BUSY = 2 * (os.cpu_count() or 1)
+"""A load average above this before a round is not ours alone: dbt has four threads."""
 CHANNEL = "alerts"
 PACKAGES = ("dbt-core", "dbt-duckdb", "duckdb")
 Tell = Callable[[Path, FakeSlack], Sample]
@@ -123,10 +125,10 @@ class Comparison:
         while len(rounds) < runs:
             _say(f"{contest}: round {len(rounds) + 1} of {runs}")
             begin = len(rounds) % len(sides)
-            this = Round({}, os.getloadavg()[0])
+            this = Round(os.getloadavg()[0])
             for side in (*sides[begin:], *sides[:begin]):
                 try:
-                    this.seconds[side.label] = run(side).seconds
+                    this.add(side.label, run(side))
                 except ContenderError as error:
                     self.problems[f"{side.label}, {contest}"] = str(error)
             rounds.append(this)
@@ -142,11 +144,12 @@ class Comparison:
         """Tell the first morning to a Slack, each time for the first time, and then that nothing is new."""
         rounds = [self._complete(contest, self._tellers().keys()) for contest in TOLD]
         while min(len(kept) for kept in rounds) < runs:
-            first, again = (Round({}, os.getloadavg()[0]) for _ in TOLD)
+            first, again = (Round(os.getloadavg()[0]) for _ in TOLD)
             for label, (side, tell) in self._tellers().items():
                 _say(f"telling Slack: {label}")
                 try:
-                    first.seconds[label], again.seconds[label] = self._tell_twice(label, side, tell)
+                    for this, sample in zip((first, again), self._tell_twice(label, side, tell), strict=True):
+                        this.add(label, sample)
                 except ContenderError as error:
                     self.problems[f"{label}, alert"] = str(error)
             for kept, this in zip(rounds, (first, again), strict=True):
@@ -164,15 +167,15 @@ class Comparison:
                 tellers[BOT] = (side, partial(_as_bot, side))
         return tellers
 
-    def _tell_twice(self, label: str, side: Side, tell: Tell) -> tuple[float, float]:
-        """Seconds of both; how many messages there were is counted. Raises ContenderError."""
+    def _tell_twice(self, label: str, side: Side, tell: Tell) -> tuple[Sample, Sample]:
+        """Both samples; how many messages there were is counted. Raises ContenderError."""
         shutil.copyfile(self._morning_of(side), side.keeps)
         with _scratch(self.folder) as scratch, FakeSlack(CHANNEL) as slack:
-            first = tell(scratch, slack).seconds
+            first = tell(scratch, slack)
             messages = len(slack.messages(CHANNEL))
             if not messages:
                 raise ContenderError("told Slack nothing")
-            again = tell(scratch, slack).seconds
+            again = tell(scratch, slack)
             self.figures.counts.setdefault("alert", {})[label] = messages
             self.figures.counts.setdefault("again", {})[label] = len(slack.messages(CHANNEL)) - messages
         return first, again
@@ -233,8 +236,10 @@ def facts(comparison: Comparison, models: int, tests: int) -> list[str]:
     _, machine, versions, _ = report.machine_facts(comparison.folder, 0)
     packages = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
     run, test = comparison.expected.run, comparison.expected.test
+    busy = ["the machine had much other work: these wall times say little"] if max(loads) > BUSY else []
     return [
         f"{datetime.now(UTC):%Y-%m-%d}; load average before the rounds {min(loads):.1f} - {max(loads):.1f}",
+        *busy,
         machine,
         f"{versions.partition(';')[0]}; {packages}; {THREADS} threads",
         f"{models:,} models, of which {run['error']} fail; {tests:,} tests: {test['fail']} fail, {test['warn']} warn",

@@ -20,11 +20,12 @@ class ContenderError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One run of one process. `output` is what it printed."""
+    """One run of one process. `output` is what it printed; `cpu_seconds` are its children's too."""
 
     seconds: float
     peak_mb: float
     output: str
+    cpu_seconds: float = 0.0
 
 
 @dataclass(slots=True)
@@ -76,7 +77,8 @@ def measure(
     if process.returncode not in exit_codes:
         raise ContenderError(f"exit code {process.returncode}: {_reason(err.read_text(errors='replace'))}")
     kilobytes = usage.ru_maxrss if sys.platform != "darwin" else usage.ru_maxrss / 1024
-    return Sample(seconds, kilobytes * 1024 / 1e6, out.read_text(encoding="utf-8", errors="replace"))
+    printed = out.read_text(encoding="utf-8", errors="replace")
+    return Sample(seconds, kilobytes * 1024 / 1e6, printed, usage.ru_utime + usage.ru_stime)
 
 
 def _reason(stderr: str) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from statistics import median
 
 import report
+from measure import Sample
 from sides import Elementary, Observed, Side
 
 STEPS = {"one": "dbt run of one model", "run": "dbt run of all models", "test": "dbt test of all tests"}
@@ -18,10 +19,18 @@ NOT_MEASURED = "not measured"
 
 @dataclass
 class Round:
-    """Seconds by side, and the load average before."""
+    """Seconds and those of them that are CPU's, by side, and the load average before."""
 
-    seconds: dict[str, float]
     load: float
+    seconds: dict[str, float] = field(default_factory=dict)
+    cpu: dict[str, float] = field(default_factory=dict)
+
+    def add(self, side: str, sample: Sample) -> None:
+        self.seconds[side], self.cpu[side] = sample.seconds, sample.cpu_seconds
+
+    def taken(self, *, cpu: bool) -> dict[str, float]:
+        """By side."""
+        return self.cpu if cpu else self.seconds
 
 
 @dataclass
@@ -32,13 +41,15 @@ class Figures:
     rounds: dict[str, list[Round]] = field(default_factory=dict)
     counts: dict[str, dict[str, int]] = field(default_factory=dict)
 
-    def of(self, contest: str, side: str) -> list[float]:
-        return [one.seconds[side] for one in self.rounds.get(contest, []) if side in one.seconds]
+    def of(self, contest: str, side: str, *, cpu: bool = False) -> list[float]:
+        """What a side took, round by round."""
+        rounds = [one.taken(cpu=cpu) for one in self.rounds.get(contest, [])]
+        return [taken[side] for taken in rounds if side in taken]
 
-    def added(self, contest: str, side: str) -> list[float]:
+    def added(self, contest: str, side: str, *, cpu: bool = False) -> list[float]:
         """What a side took more than dbt alone, round by round."""
-        rounds = self.rounds.get(contest, [])
-        return [one.seconds[side] - one.seconds[Side.label] for one in rounds if side in one.seconds]
+        rounds = [one.taken(cpu=cpu) for one in self.rounds.get(contest, [])]
+        return [taken[side] - taken[Side.label] for taken in rounds if side in taken]
 
     def keep(self, path: Path) -> None:
         """Write them to a file, whole or not at all."""
@@ -63,11 +74,16 @@ def tables(figures: Figures) -> list[str]:
     ours, theirs = Observed.label, Elementary.label
     steps = [
         (
-            _with_rounds(figures, step, words),
-            _spread(figures.of(step, Side.label)),
-            *(_spread(seconds(step, side)) for side in (ours, theirs) for seconds in (figures.of, figures.added)),
+            "of it CPU" if cpu else _with_rounds(figures, step, words),
+            _spread(figures.of(step, Side.label, cpu=cpu)),
+            *(
+                _spread(seconds(step, side, cpu=cpu))
+                for side in (ours, theirs)
+                for seconds in (figures.of, figures.added)
+            ),
         )
         for step, words in STEPS.items()
+        for cpu in (False, True)
     ]
     others = [
         *(

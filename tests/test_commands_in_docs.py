@@ -69,7 +69,7 @@ SHELL = ("cp", "find", "flock", "mkdir")
 
 DBT_PROJECT = {
     "dbt_project.yml": "name: shop\nprofile: shop\n",
-    "profiles.yml": "shop: {target: dev, outputs: {dev: {type: duckdb, path: shop.duckdb}}}\n",
+    "profiles.yml": "shop: {target: dev, outputs: {dev: {type: duckdb, path: shop.duckdb, threads: 2}}}\n",
     "models/orders.sql": "select 1 as order_id\n",
 }
 """The least that dbt builds."""

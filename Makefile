@@ -61,7 +61,7 @@ fixtures: $(V)/dev.ok ## record the tests' dbt runs anew
 	$(BIN)/python tests/record_fixtures.py
 
 clean: ## remove what was made here, environments too
-	rm -rf $(V) .demo .dbt_observe build dist benchmarks/.data .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(V) .demo .dbt_observe dbt/greenery/target dbt/greenery/logs dbt/greenery/.user.yml build dist benchmarks/.data .pytest_cache .ruff_cache .mypy_cache .hypothesis
 
 # Environments: uv comes by hash from $(R)/uv.txt and syncs each of them to its lock.
 $(UV): $(R)/uv.txt

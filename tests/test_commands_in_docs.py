@@ -69,7 +69,7 @@ SHELL = ("cp", "find", "flock", "mkdir")
 
 DBT_PROJECT = {
     "dbt_project.yml": "name: shop\nprofile: shop\n",
-    "profiles.yml": "shop: {target: dev, outputs: {dev: {type: duckdb, path: shop.duckdb}}}\n",
+    "profiles.yml": "shop: {target: dev, outputs: {dev: {type: duckdb, path: shop.duckdb, threads: 2}}}\n",
     "models/orders.sql": "select 1 as order_id\n",
 }
 """The least that dbt builds."""
@@ -121,11 +121,15 @@ class Reader:
         if words[0] == "export":
             self.environment |= dict(word.split("=", 1) for word in words[1:])
             return
+        to = words[words.index(">") + 1 :] if ">" in words else []
+        words = words[: words.index(">")] if to else words
         code, output = self._run(words)
         assert code == EXIT_CODES.get(line.text, 0), f"{line.text} ended with {code}:\n{output}"
         for option in ("--out", "--preview", "--index"):
             if option in words:
                 assert (self.folder / words[words.index(option) + 1]).exists(), line.text
+        for file in to:
+            (self.folder / file).write_text(output, encoding="utf-8")
 
     def _expanded(self, word: str) -> str:
         return re.sub(r"\$(\w+)", lambda found: self.environment[found[1]], word)

@@ -32,7 +32,7 @@ class DbtStepOperator(BaseOperator):
     env: variables for dbt, beside those of this process.
     artifacts_root: folder or object store (gs://…) in which each attempt has a folder of its own; a loader that runs
         on another machine must see it too. artifacts_conn_id: Airflow's connection for that object store.
-    environment: name of the deployment; else dbt's target.
+    environment: name of the deployment; else dbt's --target, else default.
     warn_only: exit code 1 is a result and no failure: for source freshness, whose errors must not hold the run up.
     grace_seconds: between SIGINT, upon which dbt writes down what it has finished, and SIGTERM, where the task is to
         stop; Airflow kills the task itself after five.

@@ -37,7 +37,8 @@ StoreOption = Annotated[
     typer.Option("--store", metavar="URL", help="Audit store, such as duckdb:///.dbt_observe/audit.duckdb."),
 ]
 EnvironmentOption = Annotated[
-    str | None, typer.Option("--environment", metavar="NAME", help="Name of the deployment; else dbt's target.")
+    str | None,
+    typer.Option("--environment", metavar="NAME", help="Name of the deployment; else dbt's --target, else default."),
 ]
 FormatOption = Annotated[Format, typer.Option("--format", help="text for people, json for machines.")]
 WillRetryOption = Annotated[

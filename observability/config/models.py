@@ -64,7 +64,7 @@ class Settings(BaseModel):
     environment: str | None = Field(
         default=None,
         min_length=1,
-        description="Name of the deployment, such as prod; without one, dbt's target is taken.",
+        description="Name of the deployment, such as prod; without one, what dbt's --target says, else default.",
     )
     artifacts_dir: Path = Field(
         default=Path(".dbt_observe/artifacts"),

@@ -11,7 +11,7 @@ from urllib.parse import quote
 from airflow.sdk import BaseHook, BaseOperator
 from airflow.sdk.exceptions import AirflowException
 
-from observability.airflow.places import airflow_home, at, is_remote, local_root, root_of, step_folder
+from observability.airflow.places import airflow_home, at, home_path, is_remote, local_root, root_of, step_folder
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -73,8 +73,9 @@ class _ObserveOperator(BaseOperator):
         store = re.sub(r"^duckdb:///(?!/)", f"duckdb:///{quote(str(home))}/", settings.store)
         pages = settings.report
         if pages.to and not is_remote(pages.to):
-            pages = pages.model_copy(update={"to": str(home / pages.to)})
-        return settings.model_copy(update={"store": store, "spool_dir": home / settings.spool_dir, "report": pages})
+            pages = pages.model_copy(update={"to": home_path(pages.to)})
+        spool = Path(home_path(settings.spool_dir))
+        return settings.model_copy(update={"store": store, "spool_dir": spool, "report": pages})
 
     @staticmethod
     def _token(conn_id: str, problems: list[str]) -> str | None:
@@ -199,13 +200,17 @@ class ObserveDbtOperator(_ObserveOperator):
     def _folders(self, ti: Any) -> list[str]:
         """Where attempts of the steps may lie: also where they stayed on this machine because of a failed upload.
 
-        A loader in a mapped task group is its own index's: the steps of another may still run.
+        A loader in a mapped task group is its own index's: the steps of another may still run. One that is mapped by
+        itself has steps that are not.
         """
         root = root_of(self.artifacts_root)
-        index = ti.map_index if ti.map_index >= 0 else None
         roots = (root, local_root()) if is_remote(root) else (root,)
+        indexes = (ti.map_index, -1) if ti.map_index >= 0 else (None,)
         return [
-            step_folder(one, ti.dag_id, ti.run_id, task_id, index) for one in roots for task_id in self.step_task_ids
+            step_folder(one, ti.dag_id, ti.run_id, task_id, index)
+            for one in roots
+            for task_id in self.step_task_ids
+            for index in indexes
         ]
 
 

@@ -38,7 +38,12 @@ def root_of(given: str | None) -> str:
     A relative path begins in Airflow's home: a step and its loader need not run in one directory.
     """
     root = given or os.environ.get("DBT_OBSERVE_ARTIFACTS_DIR") or _BY_DEFAULT
-    return root if is_remote(root) else str(airflow_home() / Path(root).expanduser())
+    return root if is_remote(root) else home_path(root)
+
+
+def home_path(path: str | Path) -> str:
+    """A path as tasks on whatever worker take it: what is relative begins in Airflow's home."""
+    return str(airflow_home() / os.path.expanduser(path))  # noqa: PTH111 - Path's raises for a user unknown
 
 
 def local_root() -> str:

@@ -239,8 +239,7 @@ def _incident(
             blocked,
             built=kind is Kind.TEST_FAILURE and not fixed,
         ),
-        # a test has its model's group, but not what its model says of an owner: as routing has it
-        owner=", ".join(declared.observe.owner) or row["owner"],
+        owner=row["owner"],
         declared=declared,
         since=row["opened_at"],
         seen_at=row["last_bad_at"],

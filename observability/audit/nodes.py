@@ -81,6 +81,8 @@ def _row(
     home = resources.get(attached, node) if attached else node
     group = node.group or (config.group if config else None)
     meta, named = _meta(node)
+    if attached and not named:  # who is called to a test is who is called to what it tests
+        _, named = _meta(home)
     freshness = _freshness(node) if kind == "source" else None
     test = node.test_metadata
     return Node(

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from observability.audit.schema import Json, Row, table
 
-ROW_VERSION = 2
+ROW_VERSION = 3
 """Raised when the same files would give other rows; a load by a newer version then wins over an older one."""
 
 

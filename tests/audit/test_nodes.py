@@ -72,17 +72,25 @@ def rows(folder: Path, *nodes: dict[str, Any], **more: Any) -> dict[str, Node]:
     return dict(project(folder, *nodes, **more).nodes)
 
 
-def test_who_can_mend_a_node_is_told_by_its_meta_else_by_its_group(tmp_path: Path) -> None:
+def test_who_can_mend_a_node_is_told_by_its_meta_else_by_what_it_tests_else_by_its_group(tmp_path: Path) -> None:
     groups = {"group.shop.core": {"name": "core", "owner": {"email": ["a@x", "b@x"]}}}
     found = rows(
         tmp_path,
         node("model.shop.own", meta={"owner": ["Ann", "Ben"]}, group="core"),
         node("model.shop.grouped", config={"group": "core"}),
         node("model.shop.nobodys"),
+        node("test.shop.of_own.1", ["model.shop.own"], attached_node="model.shop.own", group="core"),
+        node("test.shop.of_cara.1", ["model.shop.own"], attached_node="model.shop.own", meta={"owner": "Cara"}),
+        node("test.shop.of_grouped.1", ["model.shop.grouped"], attached_node="model.shop.grouped", group="core"),
+        node("unit_test.shop.own.u", ["model.shop.own"]),
         E,
         groups=groups,
     )
     assert {name: row.owner for name, row in found.items()} == {
+        "test.shop.of_own.1": "Ann, Ben",
+        "test.shop.of_cara.1": "Cara",
+        "test.shop.of_grouped.1": "a@x, b@x",
+        "unit_test.shop.own.u": "Ann, Ben",
         "model.shop.own": "Ann, Ben",
         "model.shop.grouped": "a@x, b@x",
         "model.shop.nobodys": None,

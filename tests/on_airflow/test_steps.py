@@ -166,6 +166,15 @@ def test_the_loaders_of_a_mapped_group_do_not_look_at_each_others_steps(stage: S
     assert returned(run, "of_shop.dbt.load_run") == [{"loaded": 1}, {"loaded": 1}]
 
 
+def test_loaders_that_are_mapped_by_themselves_find_steps_that_are_not(stage: Stage) -> None:
+    body = """steps = [DbtStepOperator(task_id=name, command="run", **STEP) for name in ("north", "south")]
+    load = ObserveDbtOperator.partial(task_id="load", trigger_rule="all_done")
+    steps >> load.expand(step_task_ids=[["north"], ["south"]])"""
+    run = run_dag(stage.dag(body, dbt_bin="no-such-dbt"))
+    assert sorted(stage.attempts) == [("north", None, 1, "not_run"), ("south", None, 1, "not_run")]
+    assert returned(run, "load") == [{"loaded": 1}, {"loaded": 1}]
+
+
 def test_what_is_skipped_is_neither_loaded_nor_told(stage: Stage, slack: FakeSlack) -> None:
     stage.model("loaves", GOOD)
     body = """from airflow.providers.standard.operators.python import ShortCircuitOperator
@@ -418,6 +427,14 @@ def test_where_there_is_no_room_for_its_files_dbt_runs_all_the_same(stage: Stage
     no_place = str(stage.folder / ("a-name-too-long" * 20))
     run = run_dag(stage.dag(artifacts_root=no_place))
     assert (run.state, set(run.states.values()), texts(slack)) == ("success", {"success"}, [])
+
+
+def test_a_home_that_nobody_knows_is_no_hindrance(stage: Stage) -> None:
+    stage.set(AIRFLOW_HOME=str(stage.folder / "home"))
+    run = run_dag(stage.dag(dbt_bin="no-such-dbt", artifacts_root="~nobody-knows/left"))
+    assert [outcome for *_, outcome in stage.attempts] == ["not_run"]
+    (folder,) = (stage.folder / "home" / "~nobody-knows" / "left").glob("*/*/dbt.run/-1/*")
+    assert (run.state, folder.name) == ("failed", "1")
 
 
 def test_fields_are_templates_and_relative_paths_begin_in_airflows_home(stage: Stage) -> None:

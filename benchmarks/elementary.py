@@ -21,9 +21,11 @@ from pathlib import Path
 import report
 import runnable_project
 from generate import DATA
-from measure import ContenderError, Sample, measure
+from measure import ContenderError, Sample, measure, say
 from side_figures import BOT, HELP, NOT_MEASURED, REPORT, STEPS, TOLD, Figures, Round, read_figures, tables
 from sides import DBT, EDR, OBSERVE, QUIET, Elementary, Observed, Side, Step, edr_version, fetch_package
+
+import observability
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "alerts"))
 
@@ -56,11 +58,12 @@ class Comparison:
         made_by = self._made_by()
         if found := read_figures(self._kept, made_by):
             self.figures = found
+            self._leave_out_who_has_no_morning()
             return
         self.figures = Figures(made_by)
         alone, *others = self.sides
         if not (alone.folder / "built").exists():
-            _say("building the project's tables")
+            say("building the project's tables")
             self._write(alone)
             measure((DBT, "run"), alone.folder, QUIET)
             (alone.folder / "built").touch()
@@ -68,7 +71,7 @@ class Comparison:
             self._write(side)
             shutil.copyfile(alone.warehouse, side.warehouse)
         for side in list(self.sides):
-            _say(f"a first morning: {side.label}")
+            say(f"a first morning: {side.label}")
             try:
                 self._first_morning(side)
             except ContenderError as error:
@@ -77,6 +80,13 @@ class Comparison:
                 self.problems[side.label] = str(error)
                 self.sides.remove(side)
         self.figures.keep(self._kept)
+
+    def _leave_out_who_has_no_morning(self) -> None:
+        """What could not be made ready before an interruption is not ready after it."""
+        for side in self.sides[1:]:
+            if not self._morning_of(side).exists():
+                self.problems[side.label] = "its first morning failed in an earlier run: begin anew with --fresh"
+                self.sides.remove(side)
 
     def _join_elementary(self, packages: Path | None) -> None:
         try:
@@ -103,9 +113,10 @@ class Comparison:
         return side.folder / "morning.duckdb"
 
     def _made_by(self) -> str:
-        code = sha256(Path(runnable_project.__file__).read_bytes()).hexdigest()[:12]
-        ours = version("dbt-observability")
-        return f"{code}, dbt-observability {ours}, Elementary's package {self.package or 'missing'}"
+        package = Path(observability.__file__).parent  # an editable install's version says nothing of its code
+        read = (Path(runnable_project.__file__), *sorted(package.rglob("*.py")), *sorted(package.rglob("*.sql")))
+        code = sha256(b"".join(path.read_bytes() for path in read)).hexdigest()[:12]
+        return f"{code}, Elementary's package {self.package or 'missing'}"
 
     @property
     def _kept(self) -> Path:
@@ -123,7 +134,7 @@ class Comparison:
         """Measure rounds of a contest until there are as many as wanted. A side that fails is told and left out."""
         rounds = self._complete(contest, {side.label for side in sides})
         while len(rounds) < runs:
-            _say(f"{contest}: round {len(rounds) + 1} of {runs}")
+            say(f"{contest}: round {len(rounds) + 1} of {runs}")
             begin = len(rounds) % len(sides)
             this = Round(os.getloadavg()[0])
             for side in (*sides[begin:], *sides[:begin]):
@@ -146,7 +157,7 @@ class Comparison:
         while min(len(kept) for kept in rounds) < runs:
             first, again = (Round(os.getloadavg()[0]) for _ in TOLD)
             for label, (side, tell) in self._tellers().items():
-                _say(f"telling Slack: {label}")
+                say(f"telling Slack: {label}")
                 try:
                     for this, sample in zip((first, again), self._tell_twice(label, side, tell), strict=True):
                         this.add(label, sample)
@@ -250,10 +261,6 @@ def facts(comparison: Comparison, models: int, tests: int) -> list[str]:
 
 def _run_dbt(step: Step, side: Side) -> Sample:
     return side.dbt(step)
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 def main() -> int:

@@ -98,3 +98,8 @@ def _environment() -> dict[str, str]:
     """Ours, without what would set up dbt-observe or dbt, or keep Python from its compiled files."""
     unwanted = ("DBT_", "PYTHON")
     return {name: value for name, value in os.environ.items() if not name.startswith(unwanted)}
+
+
+def say(text: str) -> None:
+    """Tell how far it is, beside the figures."""
+    print(text, file=sys.stderr, flush=True)

@@ -20,7 +20,7 @@ from statistics import median
 import report
 from bounds import Check
 from generate import DATA, cached
-from measure import ContenderError, Figure, measure
+from measure import ContenderError, Figure, measure, say
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "docs"))
@@ -80,7 +80,7 @@ def time_processes(commands: Mapping[str, tuple[str, list[str]]], runs: int, scr
     for number in range(-1, runs):
         start = max(number, 0) % len(keys)
         for key in keys[start:] + keys[:start]:
-            _say(f"round {number + 1} of {runs}: {commands[key][0]}")
+            say(f"round {number + 1} of {runs}: {commands[key][0]}")
             try:
                 sample = measure(commands[key][1], scratch)
             except ContenderError as error:
@@ -99,7 +99,7 @@ def time_browser(page: Path, runs: int) -> dict[str, list[float]]:
     took: dict[str, list[float]] = {"opening": [], "filter": [], "sort": []}
     with start_browser() as browser:
         for number in range(-1, runs):
-            _say(f"opening the page, {number + 1} of {runs}")
+            say(f"opening the page, {number + 1} of {runs}")
             window = browser.new_context(viewport={"width": 1280, "height": 900})
             tab = window.new_page()
             began = time.perf_counter()
@@ -182,10 +182,6 @@ def _spread(values: Sequence[float]) -> tuple[str, str]:
     return (f"{median(values):.3f}", f"{min(values):.3f} - {max(values):.3f}") if values else ("not measured", "")
 
 
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description="Measure the triage page of a large run against its bounds.")
     parser.add_argument("--runs", type=int, default=7, help="rounds; medians are taken over them (default 7)")
@@ -197,7 +193,7 @@ def main() -> int:
     DATA.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=DATA) as directory:
         scratch = Path(directory)
-        _say("loading a large run")
+        say("loading a large run")
         store, page = store_of_a_large_run(scratch), scratch / "page.html"
         busy = os.getloadavg()[0]
         commands = processes(store, page)
@@ -219,7 +215,7 @@ def main() -> int:
     print("\n".join(lines))
     for key, figure in figures.items():
         if figure.problem:
-            _say(f"{commands[key][0]}: {figure.problem}")
+            say(f"{commands[key][0]}: {figure.problem}")
     if options.write:
         report.put(lines, BEGIN, END)
     return 0 if all(check.holds for check in held) else 1

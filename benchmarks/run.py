@@ -15,7 +15,7 @@ from pathlib import Path
 import report
 from bounds import checks
 from generate import DATA, cache_folder
-from measure import ContenderError, Figure, Sample, measure, warm
+from measure import ContenderError, Figure, Sample, measure, say, warm
 
 HERE = Path(__file__).parent
 PYTHON = sys.executable
@@ -92,7 +92,7 @@ def prepare(sizes: dict[str, int]) -> dict[str, Path]:
     for name, models in sizes.items():
         folder = cache_folder(models, 3 * models)
         if not folder.exists():
-            _say(f"generating {models:,} models and {3 * models:,} tests")
+            say(f"generating {models:,} models and {3 * models:,} tests")
             generator = (PYTHON, str(HERE / "generate.py"), "--models", str(models), "--tests", str(3 * models))
             subprocess.run(generator, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         folders[name] = folder / "build"
@@ -107,7 +107,7 @@ def rehearse(entrants: dict[str, Contender], figures: dict[str, Figure], scratch
     """
     stored: dict[str, tuple[int, int]] = {}
     for key, contender in entrants.items():
-        _say(f"rehearsing: {contender.label}")
+        say(f"rehearsing: {contender.label}")
         keep = {"ingest": loaded, "parser": scratch / "parser.duckdb"}.get(key)
         try:
             contender.run(scratch, keep=keep)
@@ -131,15 +131,11 @@ def compete(entrants: dict[str, Contender], figures: dict[str, Figure], runs: in
         able = [key for key in entrants if figures[key].problem is None]
         start = number * len(able) // runs
         for key in able[start:] + able[:start]:
-            _say(f"round {number + 1} of {runs}: {entrants[key].label}")
+            say(f"round {number + 1} of {runs}: {entrants[key].label}")
             try:
                 figures[key].add(entrants[key].run(scratch))
             except ContenderError as error:
                 figures[key].problem = str(error)
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 def main() -> int:

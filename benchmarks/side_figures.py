@@ -49,7 +49,7 @@ class Figures:
     def added(self, contest: str, side: str, *, cpu: bool = False) -> list[float]:
         """What a side took more than dbt alone, round by round."""
         rounds = [one.taken(cpu=cpu) for one in self.rounds.get(contest, [])]
-        return [taken[side] - taken[Side.label] for taken in rounds if side in taken]
+        return [taken[side] - taken[Side.label] for taken in rounds if taken.keys() >= {side, Side.label}]
 
     def keep(self, path: Path) -> None:
         """Write them to a file, whole or not at all."""

@@ -21,6 +21,7 @@ import report
 from generate import DATA, cached
 from history import DAYS, LAST_DAY, MODELS, TESTS, day_of, plan_faults, plan_states
 from history_files import STARTS, Day, manifest_body, read_recorded
+from measure import say
 
 from observability.audit.schema import TABLES
 from observability.audit.tables import ROW_VERSION
@@ -90,7 +91,7 @@ def build(path: Path) -> None:
     for days, state in states:
         body = manifest_body(state)
         for number in days:
-            _say(f"loading {day_of(number)}, day {number + 1} of {DAYS}")
+            say(f"loading {day_of(number)}, day {number + 1} of {DAYS}")
             with tempfile.TemporaryDirectory(dir=DATA) as folder:
                 Day(number, recorded, state, body, faults[number]).write(Path(folder))
                 loaded = ingest([folder], settings)
@@ -227,10 +228,6 @@ def _facts(path: Path, runs: int, busy: float) -> list[str]:
     ]
 
 
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description="Time every view over 400 loads of a large project.")
     parser.add_argument("views", nargs="*", help="only these")
@@ -248,7 +245,7 @@ def main() -> int:
     if options.fresh or not path.exists():
         began = time.perf_counter()
         build(path)
-        _say(f"built in {time.perf_counter() - began:.0f} s")
+        say(f"built in {time.perf_counter() - began:.0f} s")
     broken = renew_views(path)
     busy = os.getloadavg()[0]
     store = DuckDBStore(path)
@@ -256,11 +253,11 @@ def main() -> int:
     for view in views():
         if options.views and view.name not in options.views:
             continue
-        _say(f"asking {view.name}")
+        say(f"asking {view.name}")
         problem = broken.get(view.name)
         timings.append(Timing(view.name, "", problem=problem) if problem else time_view(store, view, options.runs))
     if not options.views:
-        _say("telling what is wrong")
+        say("telling what is wrong")
         timings += time_alert(path, options.runs)
     growths = measure_growth(store)
     lines = lines_of(timings, growths, _facts(path, options.runs, busy))

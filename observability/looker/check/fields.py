@@ -272,15 +272,17 @@ def _check_circles(project: Project, view: View) -> None:
 
     for name in view.fields:
         walk(name, ())
+    named: set[str] = set()
     for name in view.sets:
-        _check_set_circle(project, view, name, ())
+        _check_set_circle(project, view, name, (), named)
 
 
-def _check_set_circle(project: Project, view: View, name: str, above: tuple[str, ...]) -> None:
+def _check_set_circle(project: Project, view: View, name: str, above: tuple[str, ...], done: set[str]) -> None:
     if name in above:
-        project.say("circle", view.sets[name], f"set {' → '.join([*above, name])}")
-        return
-    for item in view.sets[name].items("fields"):
-        inner = item.value.removeprefix("-").rpartition(".")[2]
-        if inner.endswith("*") and inner[:-1] in view.sets:
-            _check_set_circle(project, view, inner[:-1], (*above, name))
+        project.say("circle", view.sets[name], f"set {' → '.join([*above[above.index(name) :], name])}")
+    elif name not in done:
+        for item in view.sets[name].items("fields"):
+            inner = item.value.removeprefix("-").rpartition(".")[2]
+            if inner.endswith("*") and inner[:-1] in view.sets:
+                _check_set_circle(project, view, inner[:-1], (*above, name), done)
+    done.add(name)

@@ -101,7 +101,8 @@ def _field(project: Project, block: Block, explore: Explore, yaml: Yaml | None) 
     found = project.accessible(explore)
     name = yaml.text() if yaml else ""
     if name not in found:
-        text = f"explore {explore.name} has no field {name!r}{nearest(name, [*found])}"
+        hint = ": fields leaves it out" if name in project.defined(explore) else nearest(name, [*found])
+        text = f"explore {explore.name} has no field {name!r}{hint}"
         project.say("unknown field", block, text, yaml.line if yaml else None)
     return found.get(name)
 

@@ -1,5 +1,6 @@
 """Rules for dashboards: explores, fields, filters, and where the tiles lie."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from observability.looker.check import words
@@ -8,6 +9,7 @@ from observability.looker.check.project import Explore, Field, Project, nearest
 from observability.looker.check.source import Block, Yaml
 
 _COLUMNS = 24
+_NUMBER = re.compile(r"[0-9]{1,6}")
 _SIMPLE = frozenset(["text", "button"])
 
 
@@ -99,7 +101,8 @@ def _field(project: Project, block: Block, explore: Explore, yaml: Yaml | None) 
     found = project.accessible(explore)
     name = yaml.text() if yaml else ""
     if name not in found:
-        text = f"explore {explore.name} has no field {name!r}{nearest(name, [*found])}"
+        hint = ": fields leaves it out" if name in project.defined(explore) else nearest(name, [*found])
+        text = f"explore {explore.name} has no field {name!r}{hint}"
         project.say("unknown field", block, text, yaml.line if yaml else None)
     return found.get(name)
 
@@ -152,7 +155,7 @@ def _check_asked(project: Project, block: Block, explore: Explore, element: Yaml
 def _check_place(project: Project, block: Block, element: Yaml, name: str, taken: dict[tuple[int, int], str]) -> None:
     """Check that the tiles lie within the page, and not on each other."""
     said = {key: _text(element, key) for key in ("row", "col", "width", "height")}
-    if not all(text.isdigit() for text in said.values()):
+    if not all(_NUMBER.fullmatch(text) for text in said.values()):
         project.say("layout", block, f"{name!r} needs row, col, width and height", element.line)
         return
     row, col, width, height = (int(text) for text in said.values())

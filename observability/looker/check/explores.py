@@ -25,11 +25,11 @@ def check_explores(project: Project, tables: Tables) -> None:
         if block.text("hidden") != "yes" and not block.text("description"):
             project.say("description", block, f"explore {explore.name} is neither described nor hidden")
         _check_views(project, explore)
-        found = project.accessible(explore)
+        defined = project.defined(explore)
         for join in explore.joins.values():
-            _check_join(project, explore, join, found, tables)
-        _check_filters(project, explore, found, tables)
-        _check_access(project, explore, found)
+            _check_join(project, explore, join, defined, tables)
+        _check_filters(project, explore, tables)
+        _check_access(project, explore, defined)
     _check_models(project)
     for file in project.source.files.values():
         for test in file.blocks("test"):
@@ -56,7 +56,7 @@ def _check_join(project: Project, explore: Explore, join: Block, found: Mapping[
     _check_condition(project, explore, join, found)
     view = project.views.get(explore.views[join.name])
     _check_brought(project, join, view)
-    _check_reach(project, join, found)
+    _check_reach(project, explore, join)
     _check_relationship(project, explore, join, relationship, found, tables)
 
 
@@ -83,26 +83,26 @@ def _check_condition(project: Project, explore: Explore, join: Block, found: Map
                 "unknown view", join, f"sql_on speaks of {alias}, which is not in explore {explore.name}", "sql_on"
             )
         elif name not in found:
-            project.say(
-                "unknown field", join, f"sql_on speaks of {name}{_why(project, explore, name, found)}", "sql_on"
-            )
+            text = f"sql_on speaks of {name}{_why(project, explore, name, found)}"
+            project.say("unknown field", join, text, "sql_on")
         elif alias not in before:
             project.say("join order", join, f"sql_on speaks of {alias}, which is joined after {join.name}", "sql_on")
     if condition and join.name not in {name.partition(".")[0] for name in REFERENCE.findall(condition)}:
         project.say("join order", join, f"sql_on says nothing of {join.name}", "sql_on")
 
 
-def _check_reach(project: Project, join: Block, found: Mapping[str, Field]) -> None:
+def _check_reach(project: Project, explore: Explore, join: Block) -> None:
     """Check that the fields that a join brings rest on none that it leaves behind."""
-    if not join.items("fields"):
+    if not join.one("fields"):
         return
+    found = project.brought(explore)
     brought = {name.partition(".")[2]: one for name, one in found.items() if name.startswith(f"{join.name}.")}
     for one in brought.values():
         view = project.views[one.view]
         texts = [part.value or "" for part in one.block.parts if part.key in {"sql", "html"}]
         needed = [name.rpartition(".")[2] for text in texts for name in REFERENCE.findall(text) if name != "TABLE"]
         needed += [item.key.rpartition(".")[2] for item in one.block.items("filters")]
-        needed += [name for item in one.block.items("drill_fields") for name in project.members(view, item.value)]
+        needed += project.members(view, (item.value for item in one.block.items("drill_fields")))
         for name in sorted(set(needed) & view.fields.keys() - brought.keys()):
             project.say(
                 "out of reach", join, f"{one.view}.{one.name} rests on {name}, which fields leaves out", "fields"
@@ -137,7 +137,7 @@ def _why(project: Project, explore: Explore, name: str, found: Mapping[str, Fiel
     alias, _, field = name.partition(".")
     view = project.views.get(explore.views.get(alias, ""))
     if view and field in view.fields:
-        return ", which its join leaves out"
+        return ", which fields leaves out"
     return f", which is no field of explore {explore.name}{nearest(name, [*found])}"
 
 
@@ -152,7 +152,8 @@ def check_field_of(
     return found.get(name)
 
 
-def _check_filters(project: Project, explore: Explore, found: Mapping[str, Field], tables: Tables) -> None:
+def _check_filters(project: Project, explore: Explore, tables: Tables) -> None:
+    found = project.accessible(explore)
     filtered = [*explore.block.blocks("conditionally_filter", "always_filter")]
     for block in filtered:
         for item in block.items("filters"):
@@ -169,8 +170,9 @@ def _check_filters(project: Project, explore: Explore, found: Mapping[str, Field
     if partitions and not by_date:
         text = f"explore {explore.name} reads all partitions of {view.table if view else ''}: filter a date by default"
         project.say("unfiltered", explore.block, text)
+    defined = project.defined(explore)
     for name in REFERENCE.findall(explore.block.text("sql_always_where")):
-        if name not in found:
+        if name not in defined:
             project.say(
                 "unknown field",
                 explore.block,

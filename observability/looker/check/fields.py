@@ -53,20 +53,17 @@ def check_views(project: Project, tables: Tables) -> None:
 
 
 def check_member(project: Project, view: View, block: Block, item: Item) -> None:
-    """Check that an item of a list is a field of the view, or one of its sets."""
-    name = item.value.removeprefix("-")
+    """Check that an item of a list is a field of the view, or one of its sets; or of another that it names."""
+    owner, _, name = item.value.removeprefix("-").rpartition(".")
+    found = project.views.get(owner or view.name)
+    if found is None:
+        return
     if name.endswith("*"):
-        wanted = name[:-1].rpartition(".")[2]
-        if wanted not in view.sets and wanted != "ALL_FIELDS":
-            project.say("unknown set", block, f"{view.name} has no set {wanted}{nearest(wanted, [*view.sets])}", item)
-    elif "." in name:
-        other, _, field = name.partition(".")
-        found = project.views.get(other)
-        if found and field not in found.fields:
-            hint = nearest(field, [*found.fields])
-            project.say("unknown field", block, f"{other} has no field {field}{hint}", item)
-    elif name not in view.fields:
-        project.say("unknown field", block, f"{view.name} has no field {name}{nearest(name, [*view.fields])}", item)
+        wanted = name[:-1]
+        if wanted not in found.sets and wanted != "ALL_FIELDS":
+            project.say("unknown set", block, f"{found.name} has no set {wanted}{nearest(wanted, [*found.sets])}", item)
+    elif name not in found.fields:
+        project.say("unknown field", block, f"{found.name} has no field {name}{nearest(name, [*found.fields])}", item)
 
 
 def check_when(project: Project, block: Block, one: Field, value: str, at: Item | int) -> None:
@@ -272,15 +269,17 @@ def _check_circles(project: Project, view: View) -> None:
 
     for name in view.fields:
         walk(name, ())
+    named: set[str] = set()
     for name in view.sets:
-        _check_set_circle(project, view, name, ())
+        _check_set_circle(project, view, name, (), named)
 
 
-def _check_set_circle(project: Project, view: View, name: str, above: tuple[str, ...]) -> None:
+def _check_set_circle(project: Project, view: View, name: str, above: tuple[str, ...], done: set[str]) -> None:
     if name in above:
-        project.say("circle", view.sets[name], f"set {' → '.join([*above, name])}")
-        return
-    for item in view.sets[name].items("fields"):
-        inner = item.value.removeprefix("-").rpartition(".")[2]
-        if inner.endswith("*") and inner[:-1] in view.sets:
-            _check_set_circle(project, view, inner[:-1], (*above, name))
+        project.say("circle", view.sets[name], f"set {' → '.join([*above[above.index(name) :], name])}")
+    elif name not in done:
+        for item in view.sets[name].items("fields"):
+            inner = item.value.removeprefix("-").removeprefix(f"{view.name}.")
+            if inner.endswith("*") and inner[:-1] in view.sets:
+                _check_set_circle(project, view, inner[:-1], (*above, name), done)
+    done.add(name)

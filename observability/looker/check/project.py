@@ -1,10 +1,10 @@
 """A LookML project as its files amount to: views with fields, explores with joins, and what is named across files."""
 
+import posixpath
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from fnmatch import fnmatchcase
 
 from observability.looker.check.source import Block, Item, Part, Problem, Source
 
@@ -68,7 +68,7 @@ class Explore:
     name: str
     block: Block
     views: dict[str, str] = field(default_factory=dict)
-    """Alias: the view's name. The first is what it begins with."""
+    """Alias: the view's name. The first is what it begins with. Once what it extends is in it."""
     joins: dict[str, Block] = field(default_factory=dict)
     extended: bool = False
     """Whether what it extends is in it."""
@@ -93,6 +93,7 @@ class Project:
     problems: list[Problem] = field(default_factory=list)
     _reached: dict[str, frozenset[str]] = field(default_factory=dict)
     _accessible: dict[str, dict[str, Field]] = field(default_factory=dict)
+    _sets: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict)
 
     def say(self, rule: str, block: Block, message: str, at: Part | Item | str | int | None = None) -> None:
         """Note a problem of a block: of a part of it, of what it says by a key, or at a line.
@@ -136,45 +137,92 @@ class Project:
         """The files that an include matches; what is of other projects matches none here."""
         if pattern.startswith("//"):
             return []
-        folder = path.rpartition("/")[0]
-        wanted = pattern[1:] if pattern.startswith("/") else f"{folder}/{pattern}".lstrip("/")
-        names = [*self.source.files, *self.source.dashboards]
-        return [name for name in names if any(fnmatchcase(name, f"{wanted}{end}") for end in ("", ".lkml", ".lookml"))]
+        wanted = _glob(posixpath.normpath(f"/{posixpath.join(posixpath.dirname(path), pattern).lstrip('/')}")[1:])
+        return [name for name in (*self.source.files, *self.source.dashboards) if wanted.fullmatch(name)]
 
     def filled(self, text: str) -> str:
         """A text with the constants' values in it."""
         known = {name: block.text("value") for name, block in self.constants.items()}
         return CONSTANT.sub(lambda found: known.get(found[1], found[0]), text)
 
-    def members(self, view: View, item: str, seen: frozenset[str] = frozenset()) -> list[str]:
-        """The names that an item of a list stands for: a field's own, or those of a set (`name*`)."""
-        if not item.endswith("*"):
-            return [item.removeprefix("-")]
-        name = item.removeprefix("-")[:-1].rpartition(".")[2]
-        if name == "ALL_FIELDS":
-            return [*view.fields]
-        if name not in view.sets or name in seen:
-            return []
-        items = [one.value for one in view.sets[name].items("fields")]
-        return [member for one in items for member in self.members(view, one, seen | {name})]
+    def members(self, view: View, items: Iterable[str]) -> set[str]:
+        """The names that a list's items stand for: fields, or sets (`name*`), less those with a `-` before them.
+
+        Those of other views have their view's name before them.
+        """
+        return _less(items, lambda name: self._stands_for(view, name))
+
+    def _stands_for(self, view: View, item: str) -> frozenset[str]:
+        owner, _, name = item.rpartition(".")
+        if owner not in {"", view.name}:
+            other = self.views.get(owner) if name.endswith("*") else None
+            found = self._stands_for(other, name) if other else ()
+            return frozenset(one if "." in one else f"{owner}.{one}" for one in found) if other else frozenset([item])
+        if not name.endswith("*"):
+            return frozenset([name])
+        if name == "ALL_FIELDS*":
+            return frozenset(view.fields)
+        key = view.name, name[:-1]
+        if key not in self._sets:
+            self._sets[key] = frozenset()  # what a set in a circle finds of itself
+            named = view.sets.get(name[:-1])
+            items = named.items("fields") if named else ()
+            self._sets[key] = frozenset(self.members(view, (one.value for one in items)))
+        return self._sets[key]
+
+    def defined(self, explore: Explore) -> dict[str, Field]:
+        """All fields of an explore's views by `alias.field`: SQL may speak also of what `fields` leaves out."""
+        views = ((alias, self.views.get(name)) for alias, name in explore.views.items())
+        return {f"{alias}.{name}": one for alias, view in views if view for name, one in view.fields.items()}
+
+    def brought(self, explore: Explore) -> dict[str, Field]:
+        """The fields of an explore that its joins bring: a join may bring some only."""
+        found = self.defined(explore)
+        for alias, join in explore.joins.items():
+            view, said = self.views.get(explore.views[alias]), join.one("fields")
+            if view and said:
+                own = (re.sub(rf"^(-?){re.escape(alias)}\.", r"\1", item.value) for item in said.items)
+                names = {f"{alias}.{name}" for name in self.members(view, own)}
+                found = {name: one for name, one in found.items() if name in names or alias != name.partition(".")[0]}
+        return found
 
     def accessible(self, explore: Explore) -> dict[str, Field]:
-        """The fields of an explore by `alias.field`: a join may bring some only. Once all is put together."""
-        if explore.name in self._accessible:
-            return self._accessible[explore.name]
-        found = self._accessible[explore.name] = {}
-        for alias, name in explore.views.items():
-            view = self.views.get(name)
-            if view is None:
-                continue
-            brought = explore.joins[alias].items("fields") if alias in explore.joins else ()
-            names = (
-                {m.rpartition(".")[2] for one in brought for m in self.members(view, one.value)} if brought else None
-            )
-            for field_name, one in view.fields.items():
-                if names is None or field_name in names:
-                    found[f"{alias}.{field_name}"] = one
-        return found
+        """The fields of an explore that can be asked for, by `alias.field`. Once all is put together."""
+        if explore.name not in self._accessible:
+            found, said = self.brought(explore), explore.block.one("fields")
+            if said:
+                shown = _less((item.value for item in said.items), lambda item: self._shown(explore, found, item))
+                found = {name: one for name, one in found.items() if name in shown}
+            self._accessible[explore.name] = found
+        return self._accessible[explore.name]
+
+    def _shown(self, explore: Explore, found: Iterable[str], item: str) -> Iterable[str]:
+        """What an item of an explore's `fields` stands for: `alias*` is all of a view."""
+        if item == "ALL_FIELDS*":
+            return found
+        if item.endswith("*") and item[:-1] in explore.views:
+            return [name for name in found if name.startswith(f"{item[:-1]}.")]
+        alias, _, name = item.rpartition(".")
+        alias = alias or explore.base
+        view = self.views.get(explore.views.get(alias, ""))
+        return [one if "." in one else f"{alias}.{one}" for one in self._stands_for(view, name)] if view else [item]
+
+
+def _less(items: Iterable[str], stands_for: Callable[[str], Iterable[str]]) -> set[str]:
+    """What items stand for, less what those stand for that have a `-` before them."""
+    put: set[str] = set()
+    taken: set[str] = set()
+    for item in items:
+        (taken if item.startswith("-") else put).update(stands_for(item.removeprefix("-")))
+    return put - taken
+
+
+def _glob(wanted: str) -> re.Pattern[str]:
+    """An include as Looker reads it: `*` stays in its folder, `**/` is any or none, the last suffix may be left out."""
+    wild = {"*": "[^/]*", "**/": "(?:.*/)?"}
+    parts = re.split(r"(\*\*/|\*+)", re.sub(r"(\*\*/)+", "**/", wanted))
+    written = [wild.get(part, ".*") if number % 2 else re.escape(part) for number, part in enumerate(parts)]
+    return re.compile(f"{''.join(written)}(?:\\.lkml|\\.lookml)?")
 
 
 def nearest(name: str, known: Sequence[str]) -> str:
@@ -219,15 +267,18 @@ def _extend_view(project: Project, view: View, below: frozenset[str]) -> None:
         view.block.parts[:0] = [part for part in parent.block.parts if part.block is None and part.key != "extends"]
         for name, one in parent.fields.items():
             own = view.fields.get(name)
-            block = _over(one, own.block) if own else one.block
+            block = _over(one.block, own.block) if own else one.block
             view.fields[name] = Field(name, view.name, block, own.timeframe if own else one.timeframe)
         view.sets = {**parent.sets, **view.sets}
     view.extended = True
 
 
 def _extend_explore(project: Project, explore: Explore, below: frozenset[str]) -> None:
-    """Add what an explore takes from those that it extends: its views begin with theirs."""
-    for item in [] if explore.extended or explore.name in below else reversed(explore.block.items("extends")):
+    """Add what an explore takes from those that it extends: its joins come after theirs; then say what is in it."""
+    if explore.extended:
+        return
+    parents: list[Explore] = []
+    for item in [] if explore.name in below else reversed(explore.block.items("extends")):
         parent = project.explores.get(item.value)
         if parent is None:
             hint = nearest(item.value, [*project.explores])
@@ -235,13 +286,21 @@ def _extend_explore(project: Project, explore: Explore, below: frozenset[str]) -
             project.say("unknown explore", explore.block, text, item)
             continue
         _extend_explore(project, parent, below | {explore.name})
-        first, *joined = explore.views.items()
-        if explore.block.text("view_name") or explore.block.text("from"):
-            explore.views = dict([first, *[*parent.views.items()][1:], *joined])
-        else:
-            explore.views = {**parent.views, **dict(joined)}
-        explore.joins = {**parent.joins, **explore.joins}
+        parents.append(parent)
+        over = {name: _over(parent.joins.get(name), join) for name, join in explore.joins.items()}
+        explore.joins = {**parent.joins, **over}
         explore.block.parts[:0] = [part for part in parent.block.parts if part.key not in {"extends", "label"}]
+    named, source = explore.block.text("view_name"), explore.block.text("from")
+    alias = named or explore.name
+    view = source or alias
+    if parents and not named and not source and view not in project.views:
+        base = parents[0].base
+        text = f"{explore.name} begins with no view: write view_name: {base} in explore {parents[0].name}, or in it"
+        project.say("unknown view", explore.block, text, "extends")
+        alias, view = base, parents[0].views[base]
+    if alias in explore.joins:
+        project.say("duplicate", explore.joins[alias], f"{alias} is in explore {explore.name} already")
+    explore.views = {alias: view, **{name: join.text("from") or name for name, join in explore.joins.items()}}
     explore.extended = True
 
 
@@ -265,8 +324,6 @@ def _add(project: Project, block: Block) -> None:
         _add_fields(project, view, block)
     else:
         explore = project.explores.setdefault(block.name, Explore(block.name, _copy(block)))
-        alias = block.text("view_name") or block.name
-        explore.views[alias] = block.text("from") or alias
         _add_joins(project, explore, block)
 
 
@@ -281,18 +338,19 @@ def _add_fields(project: Project, view: View, block: Block, *, refines: bool = F
             if name in view.fields and not refines:
                 first = view.fields[name].block
                 project.say("duplicate", one, f"field {view.name}.{name} is defined at line {first.line} already")
-            view.fields[name] = Field(name, view.name, _over(view.fields.get(name), one), timeframe)
+            before = view.fields.get(name)
+            view.fields[name] = Field(name, view.name, _over(before.block if before else None, one), timeframe)
     for one in block.blocks("set"):
         if one.name in view.sets and not refines:
             project.say("duplicate", one, f"set {one.name} is defined twice")
         view.sets[one.name] = one
 
 
-def _over(before: Field | None, block: Block) -> Block:
-    """A field's block, over what it refines."""
+def _over(before: Block | None, block: Block) -> Block:
+    """A field's or a join's block, over what it refines."""
     if before is None:
         return block
-    return Block(block.kind, block.name, block.path, block.line, [*before.block.parts, *block.parts])
+    return Block(block.kind, block.name, block.path, block.line, [*before.parts, *block.parts])
 
 
 def _names(block: Block) -> Iterator[tuple[str, str]]:
@@ -305,12 +363,11 @@ def _names(block: Block) -> Iterator[tuple[str, str]]:
         yield f"{block.name}_{timeframe}", timeframe
 
 
-def _add_joins(project: Project, explore: Explore, block: Block) -> None:
+def _add_joins(project: Project, explore: Explore, block: Block, *, refines: bool = False) -> None:
     for join in block.blocks("join"):
-        if join.name in explore.views:
+        if join.name in explore.joins and not refines:
             project.say("duplicate", join, f"{join.name} is in explore {explore.name} already")
-        explore.views[join.name] = join.text("from") or join.name
-        explore.joins[join.name] = join
+        explore.joins[join.name] = _over(explore.joins.get(join.name), join)
 
 
 def _refine(project: Project, block: Block) -> None:
@@ -322,7 +379,7 @@ def _refine(project: Project, block: Block) -> None:
     elif block.kind == "explore" and name in project.explores:
         explore = project.explores[name]
         explore.block.parts += block.parts
-        _add_joins(project, explore, block)
+        _add_joins(project, explore, block, refines=True)
     else:
         known = [*_of(project, block.kind)]
         project.say("unknown view" if block.kind == "view" else "unknown explore", block,

@@ -1,6 +1,7 @@
 """LookML files as they are written: blocks, lists and values, each with its line."""
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -225,9 +226,8 @@ def _said_twice(text: str) -> tuple[str, int]:
 
 
 def _line_in(message: str) -> int:
-    words = message.split()
-    numbers = [words[at + 1] for at, word in enumerate(words[:-1]) if word == "line"]
-    return int(numbers[-1].strip(".,:")) if numbers and numbers[-1].strip(".,:").isdigit() else 1
+    numbers = re.findall(r"\bline ([0-9]{1,9})\b", message)
+    return int(numbers[-1]) if numbers else 1
 
 
 def _block(kind: str, name: str, path: str, line: int, container: "ContainerNode | None") -> Block:

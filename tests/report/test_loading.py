@@ -1,5 +1,6 @@
 """The pages that loaders write: which, where, and what it costs to ask for them."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -11,7 +12,7 @@ import pyarrow as pa
 import pytest
 from factories import result
 from pages import new_shop
-from shop import BINDER, A, B, Shop, passed
+from shop import BINDER, TEST_A, A, B, Shop, passed
 
 from observability.config import Settings
 from observability.pipeline import IngestReport, report_after
@@ -105,3 +106,22 @@ def test_a_page_lies_where_messages_may_link_it_and_is_kept_up_to_date(told: Sho
     assert len(texts) == 1, "the page of the step that failed knows of the steps after it"
     index = (told.folder / "pages" / "index.html").read_text(encoding="utf-8")
     assert index.count("<a href=") == 1, "a run has one line"
+
+
+def runs(told: Shop) -> list[str]:
+    """The column Run of the index."""
+    index = (told.folder / "pages" / "index.html").read_text(encoding="utf-8")
+    return re.findall(r'<td class="name">([^<]*)</td></tr>', index)
+
+
+def test_the_index_has_a_line_for_each_run_however_runs_are_called(told: Shop) -> None:
+    long = "r" * 300
+    for dag_run in ("scheduled__1", f"{long}1", f"{long}2"):
+        for dag in ("daily", "hourly"):
+            told.step("run", *passed(A), dag_run=dag_run, dag_id=dag)
+    told.step("run", *passed(A))
+    told.step("test", *passed(TEST_A), dag_run="scheduled__1", dag_id="daily")
+    assert report_after(told.settings, loaded(5, 10, 15, 20, 25, 30, 35)) == []
+    assert report_after(told.settings, loaded(40)) == []
+    short = [f"{dag}/{'r' * (99 - len(dag) - 1)}…" for dag in ("hourly", "daily")]
+    assert runs(told) == ["dbt run", *short, *short, "hourly/scheduled__1", "daily/scheduled__1"]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from observability.config import Settings
 from observability.errors import ConfigError
 from observability.pipeline.ingestion import IngestReport, LoadStatus
-from observability.pipeline.questions import ask, incidents_of, query, states_parameters
+from observability.pipeline.questions import NEVER, ask, incidents_of, query, states_parameters
 from observability.stores.base import Reader, Store, open_store
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _ROWS_OF_EVIDENCE = 100
 """Nodes whose compiled SQL the page has."""
+_PAGES_AT_ONCE = 20
+"""Pages that a load writes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,10 +156,11 @@ class _Asking:
         earlier = self._ask(questions.EARLIER_RUNS, **same)
         (later,) = self._ask(questions.LATER, run=target["pipeline_run_id"], **same)
         since = run["started_at"]
-        told = self._ask(questions.INCIDENTS, since=since)
+        is_newest = not later["attempts"]
+        told = self._ask(questions.INCIDENTS, since=since, until=NEVER if is_newest else run["completed_at"])
         current = [row for row in told if row["is_current"]]
         all_incidents = incidents_of(self._reader, self._settings, self._now, current, since=since)
-        incidents = concerned(all_incidents, run, is_newest=not later["attempts"])
+        incidents = concerned(all_incidents, run, is_newest=is_newest)
         answers = Answers(
             as_of=self._at,
             target=target,
@@ -230,21 +233,22 @@ class _Asking:
         return found[0]
 
     def _evidence(self, incidents: "Sequence[Incident]", environment: str) -> list[dict[str, Any]]:
-        """The SQL of what is told one by one."""
+        """The SQL of what is told one by one; of what comes last only that there is some."""
         from observability.alerts.incidents import STEPS
         from observability.report import questions
-        from observability.report.page import FINDINGS_SHOWN
+        from observability.report.page import FINDINGS_SHOWN, told_in_full
 
-        failures = [failure for one in incidents if one.kind not in STEPS for failure in one.failures[:FINDINGS_SHOWN]][
-            :_ROWS_OF_EVIDENCE
-        ]
+        told = [one for one in told_in_full(incidents) if one.kind not in STEPS]
+        failures = [failure for one in told for failure in one.failures[:FINDINGS_SHOWN]]
         if not failures:
             return []
         days = {failure.seen_at.date() for failure in failures}
+        nodes = list(dict.fromkeys(failure.unique_id for failure in failures))
         return self._ask(
             questions.EVIDENCE,
             days=sorted(days | {day - timedelta(days=1) for day in days}),
-            nodes=sorted({failure.unique_id for failure in failures}),
+            nodes=sorted(nodes),
+            shown=sorted(nodes[:_ROWS_OF_EVIDENCE]),
             environment=environment,
         )
 

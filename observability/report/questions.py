@@ -7,12 +7,12 @@ WHERE (@invocation = '' OR STARTS_WITH(a.invocation_id, @invocation))
   AND (@dag_run = '' OR a.dag_run_id = @dag_run OR a.pipeline_run_id = @dag_run)
   AND (@environment = '' OR a.environment = @environment)
 QUALIFY ROW_NUMBER() OVER (
-  PARTITION BY a.pipeline_run_id, a.environment ORDER BY a.started_at DESC, a.invocation_id
+  PARTITION BY a.pipeline_run_id, a.environment, a.project_name ORDER BY a.started_at DESC, a.invocation_id
 ) = 1
 ORDER BY a.started_at DESC, a.invocation_id
 LIMIT 5
 """
-"""The newest pipeline runs that fit, each by its last attempt.
+"""The newest pipeline runs that fit, each by its last attempt in each project.
 
 Parameters, empty for all: `@invocation`, an invocation's id or its beginning; `@dag_run`, a DAG run's id, with its
 DAG's or without; `@environment`.

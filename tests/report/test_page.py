@@ -354,10 +354,25 @@ def test_a_dag_run_of_two_projects_is_a_run_in_each(told: Shop) -> None:
     assert [run["dag_run_id"] for run in page.grid.runs] == ["monday", "tuesday"], "each run once"
     assert [run["nodes_failure"] for run in page.grid.runs] == [1, 1]
     assert (page.results.count, len(page.steps)) == (1, 1)
+    with pytest.raises(
+        ConfigError, match=r"several projects have a part in the run 'monday', .*: other, shop"
+    ) as error:
+        page_of(told, dag_run="monday")
+    assert error.value.next_step == (
+        "name a step of one: --invocation 00000000-0000-4000-8000-000000000010 (other)"
+        " or --invocation 00000000-0000-4000-8000-000000000005 (shop)"
+    )
     mine = page_of(told, invocation="00000000-0000-4000-8000-000000000015")
     assert (mine.title, mine.results.count) == ("shop · default · tuesday", 3)
     assert [one.headline for one in mine.causes] == ["model stg_a failed"]
     assert mine.run["nodes_skipped"] == 2
+
+
+def test_a_dag_run_with_a_step_of_which_nothing_is_known_is_one_run(told: Shop) -> None:
+    told.step("run", *passed(A, B, C), dag_run="monday")
+    told.step("test", nothing=True, exit_code=-9, dag_run="monday")
+    page = page_of(told, dag_run="monday")
+    assert (page.title, len(page.steps)) == ("shop · default · monday", 2)
 
 
 def test_steps_outside_of_a_dag_are_runs_of_their_own_project(told: Shop) -> None:
@@ -449,7 +464,7 @@ def test_what_failed_in_a_run_and_was_never_seen_again_is_told_when_it_is_expire
 def test_sql_that_has_no_room_is_told_and_what_has_no_sql_is_not(told: Shop) -> None:
     models = [f"model.shop.m{number:02}" for number in range(12)]
     tests = {f"test.shop.t{number:02}_{one}.x": model for number, model in enumerate(models) for one in range(12)}
-    bare = sorted(tests)[-1]
+    bare = max(tests)
     ran = [result(one, "fail", failures=1, compiled_code=None if one == bare else "select 1") for one in tests]
     graph = manifest(*map(node, models), *(node(one, [on], attached_node=on) for one, on in tests.items()))
     told.step("test", *ran, graph=graph, exit_code=1)

@@ -52,7 +52,7 @@ def current_incidents(
     """What is wrong, what became of the subjects `told`, and what ended `since` then; as people left it."""
     from observability.alerts import queries
 
-    ended = {"told": ["", *sorted(told)], "since": since or _NEVER}  # an array without an element has no type in DuckDB
+    ended = {"told": ["", *sorted(told)], "since": since or NEVER}  # an array without an element has no type in DuckDB
     rows = ask(reader, queries.INCIDENTS, now, ended)
     return incidents_of(reader, settings, now, rows, told=told, since=since)
 
@@ -92,7 +92,7 @@ def _overdue(
     rows = ask(reader, queries.ATTEMPTS, now, {"since": at - LOOK_BACK})
     found = find_overdue(settings.deadlines, rows, at, environment=settings.environment)
     return [
-        one for one in found if one.state is State.OPEN or one.key in told or (one.closed_at or at) >= (since or _NEVER)
+        one for one in found if one.state is State.OPEN or one.key in told or (one.closed_at or at) >= (since or NEVER)
     ]
 
 
@@ -131,7 +131,8 @@ def states_parameters(states: Sequence[Mapping[str, Any]]) -> dict[str, object]:
     }
 
 
-_NEVER = datetime(9999, 1, 1, tzinfo=UTC)
+NEVER = datetime(9999, 1, 1, tzinfo=UTC)
+"""Later than all that is stored."""
 _DAYS = (timedelta(), timedelta(days=1))
 """A result lies in the partition of the day on which its step began."""
 

@@ -1,15 +1,16 @@
 """The triage page: what is asked of the store for it, and where it is put."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from heapq import nlargest
 from typing import TYPE_CHECKING, Any
 
 from observability.config import Settings
-from observability.errors import ConfigError
+from observability.errors import ConfigError, ObserveError
 from observability.pipeline.ingestion import IngestReport, LoadStatus
-from observability.pipeline.questions import ask, incidents_of, query, states_parameters
+from observability.pipeline.questions import NEVER, ask, incidents_of, query, states_parameters
 from observability.stores.base import Reader, Store, open_store
 
 if TYPE_CHECKING:
@@ -19,9 +20,12 @@ if TYPE_CHECKING:
     from observability.alerts.links import Links
     from observability.report.lineage import Parents
     from observability.report.page import Page
+    from observability.report.shelf import Shelf
 
 _ROWS_OF_EVIDENCE = 100
 """Nodes whose compiled SQL the page has."""
+_PAGES_AT_ONCE = 20
+"""Pages that a load writes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,37 +80,82 @@ def write_report(
 def report_after(settings: Settings, report: IngestReport, store: Store | None = None) -> list[str]:
     """Write the pages of what was just loaded, where settings ask for it: what went wrong, in texts.
 
-    No fault of it may spoil the load.
+    No fault of it may spoil the load, nor one page the others. Of many runs the newest get their page, and of the
+    others it is told how to write them.
     """
     loaded = [one.invocation_id for one in report.loads if one.status is LoadStatus.LOADED and one.invocation_id]
     if not (settings.report.to and loaded):
         return []
-    try:
-        _write_all(settings, settings.report.to, loaded, store)
-    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the border where the load is done already
-        what = "writing the triage page was interrupted" if isinstance(error, KeyboardInterrupt) else error
-        return [f"{what}\n  next:  write it with: dbt-observe report --index {settings.report.to}"]
-    return []
-
-
-def _write_all(settings: Settings, to: str, invocations: Sequence[str], store: Store | None) -> None:
-    """The pages of the pipeline runs of these invocations, anew.
-
-    A page lies under each invocation that messages may link, those that did not end well, and under the last one.
-    """
-    from observability.report.render import render_index, render_page
+    from observability.report.render import render_index
     from observability.report.shelf import Shelf
 
-    links, shelf = _links(settings), Shelf(to)
-    with (store or open_store(settings)).reading() as reader:
-        asking = _Asking(reader, settings, None)
-        pages = [asking.page(target, links) for target in asking.targets_of(invocations)]
-    for page in pages:
-        text = render_page(page)
-        linked = {step["invocation_id"] for step in page.steps if step["outcome"] != "success"}
-        for invocation in sorted(linked | {page.invocation_id}):
-            shelf.put(f"{invocation}.html", text)
-    shelf.put_index(render_index)
+    missing = _Missing(settings.report.to)
+    with missing.noted():
+        shelf = Shelf(settings.report.to)
+        with missing.noted():
+            _write_pages(settings, shelf, loaded, store or open_store(settings), missing)
+        shelf.put_index(render_index)
+    return missing.texts
+
+
+class _Missing:
+    """The pages that could not be written: why, and the command that writes them."""
+
+    def __init__(self, to: str) -> None:
+        self._again = f"dbt-observe report --index {to}"
+        self._found: dict[str, tuple[str, list[str]]] = {}
+
+    @contextmanager
+    def noted(self) -> Iterator[None]:
+        """What goes wrong in here is noted, and no more."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            self.add("writing the triage pages was interrupted")
+        except Exception as error:  # noqa: BLE001 - the border where the load is done already
+            self.add(error)
+
+    def add(self, why: object, invocations: Sequence[str] = ()) -> None:
+        """Some pages; those that are missing for the same reason are told of together."""
+        reason = why.what if isinstance(why, ObserveError) else str(why)
+        self._found.setdefault(reason, (str(why), []))[1].extend(invocations)
+
+    @property
+    def texts(self) -> list[str]:
+        return [f"{said}\n  next:  {self._next(invocations)}" for said, invocations in self._found.values()]
+
+    def _next(self, invocations: Sequence[str]) -> str:
+        if len(invocations) < 2:
+            return f"write it with: {' --invocation '.join([self._again, *invocations])}"
+        more = len(invocations) - _PAGES_AT_ONCE
+        others = f" and {more:,} more, which dbt-observe query invocations lists" if more > 0 else ""
+        named = ", ".join(invocations[:_PAGES_AT_ONCE])
+        return f"write each with: {self._again} --invocation ID, where ID is one of {named}{others}"
+
+
+def _write_pages(
+    settings: Settings, shelf: "Shelf", invocations: Sequence[str], store: Store, missing: _Missing
+) -> None:
+    """The pages of the pipeline runs of these invocations, anew.
+
+    A page lies under the run's last invocation, and under each that messages link for what is told on it.
+    """
+    from observability.report.render import render_page
+
+    links = _links(settings)
+    with store.reading() as reader:
+        targets = _Asking(reader, settings, None).targets_of(invocations)
+    for target in targets[:_PAGES_AT_ONCE]:
+        try:
+            with store.reading() as reader:  # no longer than needed: nobody can load meanwhile
+                page = _Asking(reader, settings, None).page(target, links)
+            text = render_page(page)
+            for invocation in sorted({page.invocation_id, *page.linked}):
+                shelf.put(f"{invocation}.html", text)
+        except Exception as error:  # noqa: BLE001 - the others are written all the same
+            missing.add(error, [target["invocation_id"]])
+    if left_out := [target["invocation_id"] for target in targets[_PAGES_AT_ONCE:]]:
+        missing.add(f"of {len(targets):,} runs the newest {_PAGES_AT_ONCE} have their page", left_out)
 
 
 def _links(settings: Settings) -> "Links":
@@ -154,10 +203,11 @@ class _Asking:
         earlier = self._ask(questions.EARLIER_RUNS, **same)
         (later,) = self._ask(questions.LATER, run=target["pipeline_run_id"], **same)
         since = run["started_at"]
-        told = self._ask(questions.INCIDENTS, since=since)
+        is_newest = not later["attempts"]
+        told = self._ask(questions.INCIDENTS, since=since, until=NEVER if is_newest else run["completed_at"])
         current = [row for row in told if row["is_current"]]
         all_incidents = incidents_of(self._reader, self._settings, self._now, current, since=since)
-        incidents = concerned(all_incidents, run, is_newest=not later["attempts"])
+        incidents = concerned(all_incidents, run, is_newest=is_newest)
         answers = Answers(
             as_of=self._at,
             target=target,
@@ -220,31 +270,41 @@ class _Asking:
                 where="--dag-run",
                 next_step="name it with its DAG, as they are written here",
             )
-        if wanted.dag_run and len(found) > 1:
-            some = ", ".join(sorted(row["environment"] for row in found))
+        if wanted.dag_run and len({row["environment"] for row in found}) > 1:
+            some = ", ".join(sorted({row["environment"] for row in found}))
             raise ConfigError(
                 f"several environments have a run {wanted.dag_run!r}: {some}",
                 where="--dag-run",
                 next_step="say which: --environment NAME",
             )
+        projects = {row["project_name"]: row["invocation_id"] for row in found if row["project_name"]}
+        if wanted.dag_run and len(projects) > 1:
+            some = ", ".join(sorted(projects))
+            which = " or ".join(f"--invocation {invocation} ({name})" for name, invocation in sorted(projects.items()))
+            raise ConfigError(
+                f"several projects have a part in the run {wanted.dag_run!r}, and a page each: {some}",
+                where="--dag-run",
+                next_step=f"name a step of one: {which}",
+            )
         return found[0]
 
     def _evidence(self, incidents: "Sequence[Incident]", environment: str) -> list[dict[str, Any]]:
-        """The SQL of what is told one by one."""
+        """The SQL of what is told one by one; of what comes last only that there is some."""
         from observability.alerts.incidents import STEPS
         from observability.report import questions
-        from observability.report.page import FINDINGS_SHOWN
+        from observability.report.page import FINDINGS_SHOWN, told_in_full
 
-        failures = [failure for one in incidents if one.kind not in STEPS for failure in one.failures[:FINDINGS_SHOWN]][
-            :_ROWS_OF_EVIDENCE
-        ]
+        told = [one for one in told_in_full(incidents) if one.kind not in STEPS]
+        failures = [failure for one in told for failure in one.failures[:FINDINGS_SHOWN]]
         if not failures:
             return []
         days = {failure.seen_at.date() for failure in failures}
+        nodes = list(dict.fromkeys(failure.unique_id for failure in failures))
         return self._ask(
             questions.EVIDENCE,
             days=sorted(days | {day - timedelta(days=1) for day in days}),
-            nodes=sorted({failure.unique_id for failure in failures}),
+            nodes=sorted(nodes),
+            shown=sorted(nodes[:_ROWS_OF_EVIDENCE]),
             environment=environment,
         )
 

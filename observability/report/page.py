@@ -46,6 +46,7 @@ class Answers:
     results: Results
     slowest: Sequence[Record] = ()
     evidence: Sequence[Record] = ()
+    """Of the SQL that there is: None where it is not asked for."""
     past: Sequence[Record] = ()
     earlier_runs: Sequence[Record] = ()
     failed_in: Mapping[str, int] = field(default_factory=dict)
@@ -166,6 +167,8 @@ class Page:
     verdict: Verdict
     as_of: datetime
     invocation_id: str
+    linked: tuple[str, ...]
+    """Invocations of this run that messages link as the page of an incident."""
     run: Record
     steps: tuple[Record, ...]
     causes: tuple[Cause, ...]
@@ -248,10 +251,9 @@ def step_names(steps: Sequence[Record]) -> dict[str, str]:
 def build_page(said: Answers, links: Links) -> Page:
     """The page of a pipeline run."""
     going_on = [one for one in said.incidents if not one.state.is_over]
-    failing = [one for one in going_on if one.severity is not Severity.WARNING]
-    warning = [one for one in going_on if one.severity is Severity.WARNING]
-    over = [one for one in said.incidents if one.state.is_over]
+    failing, warning, over = _parted(said.incidents)
     cards = _Cards(said, links)
+    in_run = {step["invocation_id"] for step in said.steps}
     shown = {one.id: cards.anchor(one) for one in (*failing[:CAUSES_SHOWN], *warning[:CAUSES_SHOWN])}
     at_risk = _at_risk(going_on, said.parents, shown)
     run = said.run
@@ -263,6 +265,7 @@ def build_page(said: Answers, links: Links) -> Page:
         verdict=_verdict(said, going_on),
         as_of=said.as_of,
         invocation_id=said.target["invocation_id"],
+        linked=tuple(sorted({one.invocation_id for one in said.incidents if one.invocation_id} & in_run)),
         run=run,
         steps=tuple(said.steps),
         causes=tuple(map(cards.card, failing[:CAUSES_SHOWN])),
@@ -283,6 +286,22 @@ def build_page(said: Answers, links: Links) -> Page:
     )
 
 
+def told_in_full(incidents: Sequence[Incident]) -> list[Incident]:
+    """Those that have a card, in the order in which they stand on the page."""
+    failing, warning, over = _parted(incidents)
+    return [*failing[:CAUSES_SHOWN], *warning[:CAUSES_SHOWN], *over[:_OVER_SHOWN]]
+
+
+def _parted(incidents: Sequence[Incident]) -> tuple[list[Incident], list[Incident], list[Incident]]:
+    """What fails, what warns, and what is over."""
+    going_on = [one for one in incidents if not one.state.is_over]
+    return (
+        [one for one in going_on if one.severity is not Severity.WARNING],
+        [one for one in going_on if one.severity is Severity.WARNING],
+        [one for one in incidents if one.state.is_over],
+    )
+
+
 def _run_name(said: Answers) -> str:
     return said.target["dag_run_id"] or said.target["step"] or ""
 
@@ -295,7 +314,7 @@ def concerned(incidents: Iterable[Incident], run: Record, *, is_newest: bool) ->
             return False
         if incident.project_name and run["project_name"] and incident.project_name != run["project_name"]:
             return False
-        if incident.closed_at and incident.closed_at < run["started_at"]:
+        if (incident.closed_at or incident.seen_at) < run["started_at"] and incident.state.is_over:
             return False
         return is_newest or incident.since <= run["completed_at"]
 
@@ -397,9 +416,9 @@ class _Cards:
         said = failure.message or ""
         message = said[: min(_MESSAGE_LONGEST, self._room)]
         self._room -= len(message)
-        code = self._sql.get(failure.unique_id) or ""
+        code = self._sql.get(failure.unique_id, "")
         sql = show_sql(code, said) if code else None
-        fits = sql is None or sql.length <= self._room
+        fits = code is not None and (sql is None or sql.length <= self._room)
         self._room -= sql.length if sql and fits else 0
         return Finding(
             name=failure.name,

@@ -7,12 +7,12 @@ WHERE (@invocation = '' OR STARTS_WITH(a.invocation_id, @invocation))
   AND (@dag_run = '' OR a.dag_run_id = @dag_run OR a.pipeline_run_id = @dag_run)
   AND (@environment = '' OR a.environment = @environment)
 QUALIFY ROW_NUMBER() OVER (
-  PARTITION BY a.pipeline_run_id, a.environment ORDER BY a.started_at DESC, a.invocation_id
+  PARTITION BY a.pipeline_run_id, a.environment, a.project_name ORDER BY a.started_at DESC, a.invocation_id
 ) = 1
 ORDER BY a.started_at DESC, a.invocation_id
 LIMIT 5
 """
-"""The newest pipeline runs that fit, each by its last attempt.
+"""The newest pipeline runs that fit, each by its last attempt in each project.
 
 Parameters, empty for all: `@invocation`, an invocation's id or its beginning; `@dag_run`, a DAG run's id, with its
 DAG's or without; `@environment`.
@@ -60,29 +60,36 @@ Parameters: `@days` of these, `@invocations`.
 """
 
 EVIDENCE = """
-SELECT r.unique_id, r.compiled_code
+SELECT r.unique_id, IF(r.unique_id IN UNNEST(@shown), r.compiled_code, NULL) AS compiled_code
 FROM {main}.run_results AS r
 JOIN {main}.attempts AS a ON a.load_id = r.load_id
 WHERE r.run_date IN UNNEST(@days) AND r.unique_id IN UNNEST(@nodes) AND r.outcome IN ('failure', 'warning')
   AND r.compiled_code IS NOT NULL AND a.environment = @environment AND NOT a.is_superseded
 QUALIFY ROW_NUMBER() OVER (PARTITION BY r.unique_id ORDER BY a.started_at DESC, a.invocation_id) = 1
 """
-"""The SQL that failed last, of each of some nodes. Parameters: `@days`, `@nodes`, `@environment`."""
+"""The SQL that failed last, of each of some nodes that has any; NULL where it is not to be shown.
+
+Parameters: `@days`, `@nodes`, `@shown` of these, `@environment`.
+"""
 
 INCIDENTS = """
-SELECT i.*, i.state IN ('open', 'fixed') OR COALESCE(i.closed_at >= @since, FALSE) AS is_current,
-  ROW_NUMBER() OVER (PARTITION BY i.incident_key ORDER BY i.opened_at, i.incident_id) AS nth
-FROM {main}.incidents AS i
+SELECT i.*, ROW_NUMBER() OVER (PARTITION BY i.incident_key ORDER BY i.opened_at, i.incident_id) AS nth
+FROM (
+  SELECT s.*, s.state IN ('open', 'fixed') OR COALESCE(s.closed_at, s.last_bad_at) >= @since AS is_current
+  FROM {main}.incidents AS s
+  WHERE s.opened_at <= @until
+) AS i
 WHERE TRUE
-QUALIFY LOGICAL_OR(i.state IN ('open', 'fixed') OR COALESCE(i.closed_at >= @since, FALSE))
-    OVER (PARTITION BY i.incident_key)
-  AND ROW_NUMBER() OVER (PARTITION BY i.incident_key ORDER BY i.opened_at DESC, i.incident_id DESC) <= 50
+QUALIFY LOGICAL_OR(i.is_current) OVER (PARTITION BY i.incident_key)
+  AND (i.is_current OR ROW_NUMBER() OVER (
+    PARTITION BY i.incident_key, i.is_current ORDER BY i.opened_at DESC, i.incident_id DESC
+  ) <= 3)
 ORDER BY i.incident_key, i.opened_at DESC, i.incident_id DESC
 """
-"""What is not over, what ended since `@since`, and the earlier incidents of the same subjects, fifty of each in all.
+"""What began until `@until` and is not over or ended since `@since`, and three earlier incidents of each subject of it.
 
-`nth` counts a subject's incidents from the first. They are asked for at once, for the view is the dearest of all.
-Parameter: `@since`.
+What expired was never seen to end: it counts until it was last seen. `nth` counts a subject's incidents from the first.
+They are asked for at once, for the view is the dearest of all. Parameters: `@since`, `@until`.
 """
 
 EARLIER_RUNS = """

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from functools import cache
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from markupsafe import Markup
@@ -48,14 +49,15 @@ def render_page(page: Page, nonce: str | None = None) -> str:
     )
 
 
-def render_index(pages: Sequence[Entry], left_out: int, nonce: str | None = None) -> str:
-    """A document that lists pages of the same folder."""
+def render_index(pages: Sequence[Entry], left_out: int, unread: int, nonce: str | None = None) -> str:
+    """A document that lists pages of the same folder; of other runs, and files nobody looked into, it says how many."""
     return (
         _templates()
         .get_template("index.html.j2")
         .render(
             pages=pages,
             left_out=left_out,
+            unread=unread,
             nonce=nonce or secrets.token_urlsafe(16),
             css=_verbatim("page.css"),
             version=__version__,
@@ -65,16 +67,19 @@ def render_index(pages: Sequence[Entry], left_out: int, nonce: str | None = None
 
 def entry_of(page: Page) -> Entry:
     """What the index says of a page."""
-    run = str(page.run["dag_run_id"] or (page.steps[-1]["step"] if page.steps else ""))
+    dag, dag_run = page.run["dag_id"], page.run["dag_run_id"]
+    step = page.steps[-1]["step"] if page.steps else ""
+    key = str(page.run["pipeline_run_id"])
     return Entry(
         file=f"{page.invocation_id}.html",
         verdict=page.verdict.text,
         tone=page.verdict.tone,
         project=_brief(str(page.run["project_name"] or "")),
         environment=_brief(str(page.run["environment"])),
-        run=_brief(run),
+        run=_brief(f"{dag}/{dag_run}" if dag and dag_run else str(dag_run or step)),
         started_at=f"{page.run['started_at']:%Y-%m-%d %H:%M} UTC",
         as_of=f"{page.as_of:%Y-%m-%d %H:%M:%S} UTC",
+        pipeline_run=key if len(key) <= _NAME else sha256(key.encode("utf-8", "replace")).hexdigest(),
     )
 
 

@@ -5,6 +5,7 @@ import os
 import re
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from html import unescape
 from pathlib import Path
@@ -34,8 +35,11 @@ class Entry:
     project: str
     environment: str
     run: str
+    """As people call it."""
     started_at: str
     as_of: str
+    pipeline_run: str = ""
+    """What tells it from every other run; empty on a page that does not say."""
 
 
 def read_entry(file: str, head: bytes) -> Entry | None:
@@ -45,8 +49,9 @@ def read_entry(file: str, head: bytes) -> Entry | None:
         return None
     try:
         said = json.loads(unescape(found[1]))
-        return Entry(**{**{field.name: str(said[field.name]) for field in fields(Entry)}, "file": file})
-    except (ValueError, KeyError, TypeError):
+        known = {"pipeline_run": "", **said, "file": file}
+        return Entry(**{field.name: str(known[field.name]) for field in fields(Entry)})
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None
 
 
@@ -59,7 +64,8 @@ def newest_first(entries: Iterable[Entry]) -> tuple[list[Entry], int]:
     """The pages that an index lists, of each run the one that was written last, and how many runs it leaves out."""
     latest: dict[tuple[str, ...], Entry] = {}
     for one in sorted(entries, key=lambda one: (one.as_of, one.file)):
-        latest[one.project, one.environment, one.run, one.started_at] = one
+        run = (one.pipeline_run,) if one.pipeline_run else (one.run, one.started_at)
+        latest[one.project, one.environment, *run] = one
     ordered = sorted(latest.values(), key=lambda one: (one.started_at, one.as_of, one.file), reverse=True)
     return ordered[:LISTED], max(len(ordered) - LISTED, 0)
 
@@ -88,8 +94,11 @@ class Shelf:
             raise _told(error, where) from error
         return where
 
-    def put_index(self, render: Callable[[list[Entry], int], str]) -> str:
-        """Write the index of the pages that lie here now. Raises ReportError, and leaves a file of others' alone."""
+    def put_index(self, render: Callable[[list[Entry], int, int], str]) -> str:
+        """Write the index of the pages that lie here now. Raises ReportError, and leaves a file of others' alone.
+
+        It is rendered of the pages to list, how many runs these leave out, and how many files were not looked at.
+        """
         heads, unread = self._heads()
         if INDEX in heads and not is_index(heads[INDEX]):
             raise ReportError(
@@ -99,7 +108,7 @@ class Shelf:
             )
         entries = (read_entry(name, head) for name, head in heads.items() if name != INDEX)
         listed, left_out = newest_first(entry for entry in entries if entry)
-        return self.put(INDEX, render(listed, left_out + unread))
+        return self.put(INDEX, render(listed, left_out, unread))
 
     def _heads(self) -> tuple[dict[str, bytes], int]:
         """The beginnings of the HTML files that were written last, and how many others there are.
@@ -108,9 +117,7 @@ class Shelf:
         """
         try:
             if self._place is None:
-                paths = {path.name: path for path in self._folder.glob("*.html") if path.is_file()}
-                names, unread = _last_written({name: path.stat().st_mtime for name, path in paths.items()})
-                return {name: _head(paths[name]) for name in names}, unread
+                return _heads_in(self._folder)
             fs = self._place.fs
             fs.invalidate_cache()
             found = in_time(fs, fs.ls, self._place.key, detail=True)
@@ -118,6 +125,9 @@ class Shelf:
             names, unread = _last_written({name: _written_at(one) for name, one in keys.items()})
             asked = [keys[name]["name"] for name in names]
             heads = fs.cat_ranges(asked, [0] * len(asked), [HEAD_BYTES] * len(asked), on_error="return")
+            for name, head in zip(names, heads, strict=True):
+                if name == INDEX and isinstance(head, BaseException) and not isinstance(head, FileNotFoundError):
+                    raise head  # whose it is must be known before it is written
             return {
                 name: bytes(head)
                 for name, head in zip(names, heads, strict=True)
@@ -145,7 +155,11 @@ def put_file(out: str, text: str) -> str:
     if not name:
         raise ConfigError(f"{out!r} names no file", where="--out", next_step="name one, such as page.html")
     path = Path(out)
-    if not is_uri(out) and path.exists() and not path.is_file():
+    try:
+        is_other = not is_uri(out) and path.exists() and not path.is_file()
+    except OSError as error:  # a name that is too long, a folder that may not be looked into
+        raise _told(error, out) from error
+    if is_other:
         what = "a folder" if path.is_dir() else "no file that can be replaced"
         raise ConfigError(f"{out!r} is {what}", where="--out", next_step="name a file, such as page.html")
     return Shelf(folder or ("/" if out.startswith("/") else ".")).put(name, text)
@@ -160,9 +174,19 @@ def _replace(path: Path, data: bytes) -> None:
         partial.unlink(missing_ok=True)
 
 
-def _head(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(HEAD_BYTES)
+def _heads_in(folder: Path) -> tuple[dict[str, bytes], int]:
+    """The same of a folder, but for what somebody removes meanwhile."""
+    times: dict[str, float | str] = {}
+    for path in folder.glob("*.html"):
+        with suppress(FileNotFoundError):
+            if path.is_file():
+                times[path.name] = path.stat().st_mtime
+    names, unread = _last_written(times)
+    heads = {}
+    for name in names:
+        with suppress(FileNotFoundError), (folder / name).open("rb") as file:
+            heads[name] = file.read(HEAD_BYTES)
+    return heads, unread
 
 
 def _html(uri: str) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """The SQL that failed, and which of its lines dbt's message is about."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from observability.alerts.message import error_line
@@ -11,7 +12,7 @@ _AROUND = 3
 """Lines above and below the one that is marked."""
 _FEW = 4
 """A name that stands in more lines than these points at none."""
-_POINTED = re.compile(r"^[ \t]*LINE (\d+): ?(.*)$", re.MULTILINE)
+_POINTED = re.compile(r"^[ \t]*LINE (\d{1,9}): ?(.*)$", re.MULTILINE)
 """As DuckDB and Postgres point: by a number, which counts what dbt wrapped around the SQL too, and the line itself."""
 _QUOTED = re.compile(r"""["'`]([^"'`\n]{1,200})["'`]""")
 _NAMED = re.compile(
@@ -50,16 +51,18 @@ class Sql:
     @property
     def length(self) -> int:
         """Characters that are shown."""
-        return sum(len(line.text) + 1 for line in self.lines)
+        return _length(line.text for line in self.lines)
 
 
 def show_sql(code: str, message: str) -> Sql:
     """Compiled SQL with the lines marked that dbt's message points at, by their text or by what it names in them."""
-    lines = code.rstrip().split("\n")
+    lines = code.replace("\r\n", "\n").rstrip().split("\n")
     marked, reason = _find(lines, message)
     begin = first = next((place for place, line in enumerate(lines) if line.strip()), 0)  # Jinja leaves empty lines
-    if marked and sum(len(line) + 1 for line in lines[first : marked[0] + 1]) > _LONGEST:
-        first = max(marked[0] - _AROUND, 0)  # what it is about is shown, wherever it stands
+    if marked and _length(lines[first : marked[0] + 1]) > _LONGEST:  # what it is about is shown, wherever it stands
+        first = max(marked[0] - _AROUND, 0)
+        while first < marked[0] and _length(lines[first : marked[0] + 1]) > _LONGEST:
+            first += 1
     shown, room = [], _LONGEST
     for place in range(first, len(lines)):
         text = lines[place][:room]
@@ -67,8 +70,11 @@ def show_sql(code: str, message: str) -> Sql:
         room -= len(text) + 1
         if room <= 0:
             break
-    total = sum(len(line) + 1 for line in lines[begin:])
-    return Sql(tuple(shown), reason, max(total - sum(len(line.text) + 1 for line in shown), 0))
+    return Sql(tuple(shown), reason, max(_length(lines[begin:]) - _length(line.text for line in shown), 0))
+
+
+def _length(lines: Iterable[str]) -> int:
+    return sum(len(line) + 1 for line in lines)
 
 
 def _find(lines: list[str], message: str) -> tuple[list[int], str]:

@@ -44,7 +44,7 @@ def test_a_view_is_googlesql_and_gives_the_declared_columns(view: View, analyzer
 
 @pytest.mark.parametrize("name", ASKED)
 def test_the_questions_are_googlesql_by_the_clock_and_as_of_a_moment(name: str, analyzer: Analyzer) -> None:
-    texts = ("states", "bases", "subjects", "told", "invocations", "nodes", "incidents", "keys", "runs")
+    texts = ("states", "bases", "subjects", "told", "invocations", "nodes", "shown", "incidents", "keys", "runs")
     types = {**dict.fromkeys(texts, "ARRAY<STRING>"), **dict.fromkeys(("months", "days"), "ARRAY<DATE>")}
     types |= dict.fromkeys(("name", "invocation", "dag_run", "environment", "run", "project", "dag", "step"), "STRING")
     types |= {"since": "TIMESTAMP", "until": "TIMESTAMP", "since_day": "DATE"}

@@ -32,6 +32,8 @@ from shop import (
     shop,
 )
 
+from observability.artifacts.step import Step
+from observability.artifacts.step import write_step as write_observed
 from observability.errors import ConfigError
 from observability.pipeline import Wanted, ingest, write_report
 from observability.report.render import render_page
@@ -352,10 +354,25 @@ def test_a_dag_run_of_two_projects_is_a_run_in_each(told: Shop) -> None:
     assert [run["dag_run_id"] for run in page.grid.runs] == ["monday", "tuesday"], "each run once"
     assert [run["nodes_failure"] for run in page.grid.runs] == [1, 1]
     assert (page.results.count, len(page.steps)) == (1, 1)
+    with pytest.raises(
+        ConfigError, match=r"several projects have a part in the run 'monday', .*: other, shop"
+    ) as error:
+        page_of(told, dag_run="monday")
+    assert error.value.next_step == (
+        "name a step of one: --invocation 00000000-0000-4000-8000-000000000010 (other)"
+        " or --invocation 00000000-0000-4000-8000-000000000005 (shop)"
+    )
     mine = page_of(told, invocation="00000000-0000-4000-8000-000000000015")
     assert (mine.title, mine.results.count) == ("shop · default · tuesday", 3)
     assert [one.headline for one in mine.causes] == ["model stg_a failed"]
     assert mine.run["nodes_skipped"] == 2
+
+
+def test_a_dag_run_with_a_step_of_which_nothing_is_known_is_one_run(told: Shop) -> None:
+    told.step("run", *passed(A, B, C), dag_run="monday")
+    told.step("test", nothing=True, exit_code=-9, dag_run="monday")
+    page = page_of(told, dag_run="monday")
+    assert (page.title, len(page.steps)) == ("shop · default · monday", 2)
 
 
 def test_steps_outside_of_a_dag_are_runs_of_their_own_project(told: Shop) -> None:
@@ -396,6 +413,80 @@ def test_a_run_of_long_ago_has_its_page_still(told: Shop) -> None:
     assert (page.run["outcome"], page.run["nodes_failure"], page.run["nodes_skipped"]) == ("failure", 1, 2)
     assert page.results.count == 3
     assert [one.headline for one in (*page.causes, *page.well_again)] == ["model stg_a failed"]
+
+
+def flapping(told: Shop, times: int) -> None:
+    """Runs in which A fails, each followed by one in which it is well: loaded as one."""
+    folders = []
+    for number in range(2 * times):
+        at = MORNING + timedelta(minutes=told.minutes + 5 + number)
+        stamp: dict[str, Any] = {
+            "invocation_id": f"11111111-0000-4000-8000-{number:012}",
+            "invocation_started_at": at.isoformat(),
+            "generated_at": (at + timedelta(seconds=30)).isoformat(),
+        }
+        (one,) = passed(A) if number % 2 else [result(A, "error", message=BINDER)]
+        one["timing"] = [{"name": "execute", "started_at": at.isoformat(), "completed_at": at.isoformat()}]
+        graph = shop()
+        graph["metadata"] |= stamp
+        ran = run_results(one, command="run", **stamp)
+        folder = write_step(told.folder / f"flap{number}", manifest=graph, run_results=ran)
+        write_observed(Step(command="dbt run", dag_id="hourly", dag_run_id=f"h{number}"), folder / "observe.json")
+        folders.append(folder)
+    assert not ingest(folders, told.settings).errors
+    told.minutes += 2 * times + 5
+
+
+def test_an_older_run_has_what_failed_in_it_however_often_it_failed_before_and_since(told: Shop) -> None:
+    failed_run(told, "sunday")
+    told.step("run", *passed(A, B, C), dag_run="sunday_again")
+    failed_run(told, "monday")
+    told.step("run", *passed(A, B, C), dag_run="monday_again")
+    flapping(told, 51)
+    monday = page_of(told, dag_run="monday")
+    assert monday.verdict.text == "This run failed; nothing of it is broken any more."
+    (cause,) = monday.well_again
+    assert (cause.headline, cause.times, [one.state for one in cause.past]) == ("model stg_a failed", 1, ["recovered"])
+    last = page_of(told, dag_run="h100")
+    (cause,) = last.well_again
+    assert (cause.times, len(cause.past)) == (52, 3)
+
+
+def test_what_failed_in_a_run_and_was_never_seen_again_is_told_when_it_is_expired(told: Shop) -> None:
+    failed_run(told, "monday")
+    told.minutes += 100 * 24 * 60
+    told.step("run", *passed(B), dag_run="summer")
+    monday = page_of(told, dag_run="monday")
+    assert [(one.headline, one.state) for one in monday.well_again] == [("model stg_a failed", "expired")]
+    assert page_of(told).well_again == ()
+
+
+def test_sql_that_has_no_room_is_told_and_what_has_no_sql_is_not(told: Shop) -> None:
+    models = [f"model.shop.m{number:02}" for number in range(12)]
+    tests = {f"test.shop.t{number:02}_{one}.x": model for number, model in enumerate(models) for one in range(12)}
+    bare = max(tests)
+    ran = [result(one, "fail", failures=1, compiled_code=None if one == bare else "select 1") for one in tests]
+    graph = manifest(*map(node, models), *(node(one, [on], attached_node=on) for one, on in tests.items()))
+    told.step("test", *ran, graph=graph, exit_code=1)
+    page = page_of(told)
+    findings = [finding for cause in page.causes for finding in cause.findings]
+    assert (len(findings), sum(finding.sql is not None for finding in findings)) == (144, 100)
+    assert [one.unique_id for one in findings if not one.sql and not one.is_sql_left_out] == [bare]
+    assert (told.folder / "page.html").read_text(encoding="utf-8").count("Its SQL had no room here") == 43
+
+
+def test_room_for_sql_is_kept_for_what_has_a_card(told: Shop) -> None:
+    models = [f"model.shop.m{number:02}" for number in range(110)]
+    tests = {f"test.shop.t{number:02}.x": model for number, model in enumerate(models[70:])}
+    ran = [
+        *(result(one, "error", message=BINDER, compiled_code="select 1") for one in models[:70]),
+        *(result(one, "warn", failures=1, compiled_code="select 2") for one in tests),
+    ]
+    graph = manifest(*map(node, models), *(node(one, [on], attached_node=on) for one, on in tests.items()))
+    told.step("build", *ran, graph=graph, exit_code=1)
+    page = page_of(told)
+    assert (len(page.causes), len(page.more_causes), len(page.warnings)) == (40, 30, 40)
+    assert all(finding.sql for cause in (*page.causes, *page.warnings) for finding in cause.findings)
 
 
 def test_what_failed_later_is_no_earlier_time(told: Shop) -> None:

@@ -78,6 +78,7 @@ LITERALS = {
     "since_day": "DATE '2026-03-02'",
     "since": "TIMESTAMP '2026-03-02 06:00:00+00'",
     "until": "TIMESTAMP '2026-03-02 06:20:00+00'",
+    "shown": f"['{A}', '{B}']",
 }
 SAME_EACH_TIME = {"manifest_id"}
 """Columns that are told apart by more than the story."""

@@ -112,5 +112,29 @@ def test_long_sql_is_cut_and_says_by_how_much() -> None:
     assert sql.length + sql.left_out == len("\n".join(lines)) + 1
 
 
+def test_a_line_that_is_pointed_at_is_shown_however_long_those_above_it_are() -> None:
+    lines = [*["y" * 15_000] * 5, "select discount"]
+    sql = show_sql("\n".join(lines), 'Error in model a\n  column "discount" is not there')
+    assert [(line.number, len(line.text), line.is_marked) for line in sql.excerpt] == [
+        (5, 15_000, False),
+        (6, 15, True),
+    ]
+    assert sql.length + sql.left_out == len("\n".join(lines)) + 1
+    lines[-1] = "select discount" + "x" * 30_000
+    (shown,) = show_sql("\n".join(lines), "Error in model a\n  LINE 6: select discountxx...").excerpt
+    assert (shown.number, len(shown.text), shown.is_marked) == (6, 20_000, True)
+
+
+def test_a_line_number_beyond_all_numbers_points_at_nothing() -> None:
+    assert marked(f"Error in model a\n  LINE {'9' * 5_000}: select 1") == []
+
+
+def test_lines_that_end_as_on_windows_are_lines_as_any() -> None:
+    windows = SQL.replace("\n", "\r\n")
+    message = "Error in model a\r\n  LINE 9:     cast(discount as numeric) as discount_usd\r\n"
+    assert show_sql(windows, message) == show_sql(SQL, message)
+    assert marked(message, windows) == DISCOUNT
+
+
 def test_an_enormous_message_takes_no_time_to_speak_of() -> None:
     assert marked("Error in model a\n" + "\n" * 500_000 + "'" * 500_000 + '"' * 500_000) == []

@@ -34,6 +34,7 @@ PAGES = [
     *sorted((ROOT / "docs").rglob("*.md")),
     *(ROOT / name for name in ("CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "benchmarks/README.md")),
 ]
+BENCHMARKS = ROOT / "benchmarks" / "README.md"
 
 
 def named(path: Path) -> str:
@@ -112,7 +113,14 @@ def observed(value: object) -> Iterator[object]:
             yield from observed(inner)
 
 
-YAML_EXAMPLES = [(page, text) for page in PAGES for text in fenced(page, "yaml")]
+YAML_EXAMPLES = [(page, text) for page in PAGES for text in fenced(page, "yaml") if page != BENCHMARKS]
+
+
+def test_the_packages_to_measure_beside_us_are_those_that_their_lock_asks_for() -> None:
+    (example,) = (yaml.safe_load(text) for text in fenced(BENCHMARKS, "yaml"))
+    versions = {one["package"]: one["version"] for one in example["packages"]}
+    asked = (ROOT / "requirements" / "elementary.in").read_text(encoding="utf-8")
+    assert f"elementary-data[duckdb]=={versions['elementary-data/elementary']}\n" in asked
 
 
 @pytest.mark.parametrize(("page", "example"), YAML_EXAMPLES, ids=lambda value: getattr(value, "name", ""))

@@ -17,7 +17,7 @@ from observability.artifacts.step import Step
 from observability.config import Settings, load_settings
 from observability.errors import ObserveError
 from observability.pipeline.alerting import tell_after
-from observability.pipeline.ingestion import ingest
+from observability.pipeline.ingestion import LoadStatus, ingest
 from observability.pipeline.reporting import report_after
 
 _DONE = "loaded"
@@ -131,7 +131,10 @@ def _load_attempt(folder: Folder, settings: Settings, *, alertable: bool) -> lis
         raise report.errors[0]
     (load,) = report.loads
     told = [str(error) for error in report.errors]  # of this step or of what was kept aside before
-    told += [f"{load.command or 'dbt'}: {load.outcome}; {_counted(load.rows)} stored in {settings.store}"]
+    stored = f"{_counted(load.rows)} stored in {settings.store}"
+    if load.status is LoadStatus.SPOOLED:
+        stored = f"kept aside in {settings.spool_dir}: the next ingest, replay or tick stores it"
+    told += [f"{load.command or 'dbt'}: {load.outcome}; {stored}"]
     told += [f"warning: {warning}" for warning in load.warnings]
     _mark_done(folder.path, settings)
     return told + report_after(settings, report)

@@ -327,7 +327,7 @@ def test_the_demos_triage_pages_are_small_and_listed(mornings: Mornings) -> None
     index = (folder / "index.html").read_text(encoding="utf-8")
     assert all(path.name in index for path in pages)
     assert index.count("All is well.") == 3
-    assert "2 causes of failure, 2 exposures are hurt, 1 of them critical." in index
+    assert "2 causes of failure, 3 exposures at risk, 1 of them critical." in index
 
 
 def _asked(question: Question) -> Asked:

@@ -129,6 +129,7 @@ class Shop:
 
 # One test, for it is one story: spread over tests, each worker would live through it by itself.
 @pytest.mark.xdist_group("live_dbt")
+@pytest.mark.thorough  # as the demo's, which tests/looker/test_numbers.py plays
 def test_four_mornings(tmp_path: Path) -> None:
     shop = Shop(tmp_path)
 

@@ -38,6 +38,7 @@ def test_each_change_is_told_once_in_order_and_in_its_thread(store: str, tmp_pat
     assert sum(one.outcome != "ok" for one in slack.requests) > 10
 
 
+@pytest.mark.thorough
 def test_on_bigquery_too(bigquery_emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", bigquery_emulator.url)
     campaign, _ = play(f"bigquery://{PROJECT}/campaign", 15, 3, leased=False, folder=tmp_path)

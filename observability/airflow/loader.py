@@ -1,6 +1,7 @@
 """Tasks that load what dbt steps left, and tell what is new. Their own faults change nothing but their logs."""
 
 import re
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
     from observability.config import Settings
     from observability.stores.base import Store
+
+_STOPPING_SECONDS = 20.0
+"""A task that is marked by hand is stopped at its next heartbeat, and dbt then writes down what it has finished."""
 
 
 class _ObserveOperator(BaseOperator):
@@ -184,6 +188,7 @@ class ObserveDbtOperator(_ObserveOperator):
         from observability.pipeline import ingest, report_after
 
         folders = self._folders(context["ti"])
+        self._wait_for_the_end([one for one in folders if not is_remote(one)])
         left = [at(one, self.artifacts_conn_id) for one in folders if is_remote(one) or _holds_files(one)]
         if not left:
             self.log.warning("no step has left anything: looked in %s", ", ".join(folders))
@@ -196,6 +201,12 @@ class ObserveDbtOperator(_ObserveOperator):
             for warning in load.warnings:
                 self.log.warning("%s", warning)
         problems += report_after(settings, report, store)
+
+    def _wait_for_the_end(self, folders: Sequence[str]) -> None:
+        """Airflow starts a teardown when a task was marked, not when it has ended."""
+        until = time.monotonic() + _STOPPING_SECONDS
+        while any(map(_is_stopping, folders)) and time.monotonic() < until:
+            time.sleep(0.5)
 
     def _folders(self, ti: Any) -> list[str]:
         """Where attempts of the steps may lie: also where they stayed on this machine because of a failed upload.
@@ -212,6 +223,19 @@ class ObserveDbtOperator(_ObserveOperator):
             for task_id in self.step_task_ids
             for index in indexes
         ]
+
+
+def _is_stopping(folder: str) -> bool:
+    """Whether the last try below a folder has begun and not said that it ended for good."""
+    from observability.artifacts.step import FILE_NAME, read_step
+    from observability.errors import ObserveError
+
+    try:
+        last = max(Path(folder).rglob(FILE_NAME), key=lambda path: path.stat().st_mtime, default=None)
+        step = read_step(last) if last else None
+    except (ObserveError, OSError):  # whoever reads it in earnest tells it
+        return False
+    return step is not None and step.started_at is not None and (step.completed_at is None or step.will_retry)
 
 
 def _holds_files(folder: str) -> bool:

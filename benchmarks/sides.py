@@ -68,11 +68,13 @@ class Side:
     def prepare(self) -> None:
         """Whatever is done once, before the first dbt step that is observed."""
 
-    def alert(self, scratch: Path, webhook: str) -> Sample:
-        raise NotImplementedError
+    def alert(self, scratch: Path, webhook: str) -> Sample:  # noqa: ARG002 - as those who do
+        """Tell Slack by a webhook. Raises ContenderError."""
+        raise ContenderError(f"{self.label} tells nobody")
 
-    def report(self, scratch: Path, page: Path) -> Sample:
-        raise NotImplementedError
+    def report(self, scratch: Path, page: Path) -> Sample:  # noqa: ARG002 - as those who do
+        """Write a report to a file. Raises ContenderError."""
+        raise ContenderError(f"{self.label} writes no report")
 
 
 class Observed(Side):

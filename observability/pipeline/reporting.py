@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from observability.alerts.incidents import Incident
     from observability.alerts.links import Links
+    from observability.report.content import Page
     from observability.report.lineage import Parents
-    from observability.report.page import Page
     from observability.report.shelf import Shelf
 
 _ROWS_OF_EVIDENCE = 100
@@ -180,7 +180,8 @@ class _Asking:
         """The page of the run that a row of RUNS names. Raises StoreError."""
         from observability.alerts import queries
         from observability.report import questions
-        from observability.report.page import Answers, build_page, concerned, run_of, step_names
+        from observability.report.content import Answers
+        from observability.report.page import build_page, concerned, run_of, step_names
         from observability.report.results import pack_results
 
         environment = target["environment"]

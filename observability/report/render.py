@@ -13,8 +13,8 @@ from markupsafe import Markup
 
 from observability.alerts.links import as_url, dag_run_url
 from observability.alerts.message import duration, short_name
+from observability.report.content import Page
 from observability.report.lineage import HEIGHT, WIDTH
-from observability.report.page import Page
 from observability.report.shelf import Entry
 from observability.report.text import visible
 from observability.version import __version__

@@ -12,7 +12,7 @@ from observability.artifacts.step import Step
 from observability.artifacts.step import write_step as write_observed
 from observability.config import Settings
 from observability.pipeline import Wanted, write_report
-from observability.report.page import Page
+from observability.report.content import Page
 
 
 def new_shop(folder: Path) -> Shop:

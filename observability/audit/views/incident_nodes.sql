@@ -239,19 +239,18 @@ WITH scoped AS (
   -- what was skipped, or fails too, because of something in its own step; what an interrupted step was at; and what a
   -- cause in an earlier step explains, with all that hangs on it. What was not built explains more than a failed test.
   SELECT h.unique_id, h.outcome, h.bad_at, h.project, h.environment,
-    COALESCE(o.cause_invocation_id, h.invocation_id) AS cause_invocation_id, COALESCE(o.cause, h.cause) AS cause
+    COALESCE(
+      MAX(IF(is_own AND o.is_unbuilt, o.cause_invocation_id, NULL)), MAX(IF(is_own, NULL, o.cause_invocation_id)),
+      h.invocation_id) AS cause_invocation_id,
+    COALESCE(MAX(IF(is_own AND o.is_unbuilt, o.cause, NULL)), MAX(IF(is_own, NULL, o.cause)), h.cause) AS cause
   FROM (
-    SELECT p.unique_id, p.outcome, p.bad_at, p.project, p.environment, p.invocation_id, cause, explained
+    SELECT p.unique_id, p.outcome, p.bad_at, p.project, p.environment, p.invocation_id, cause
     FROM placed AS p
     CROSS JOIN UNNEST(IF(p.is_cut_off, [p.step], p.causes)) AS cause
-    CROSS JOIN UNNEST([p.unique_id, cause]) AS explained
   ) AS h
-  LEFT JOIN folds AS o
-    ON o.invocation_id = h.invocation_id AND o.unique_id = h.explained AND (h.explained = h.cause OR o.is_unbuilt)
-  WHERE TRUE
-  QUALIFY ROW_NUMBER() OVER (
-    PARTITION BY h.invocation_id, h.unique_id, h.cause
-    ORDER BY IF(o.unique_id IS NULL, 2, IF(h.explained = h.unique_id AND o.is_unbuilt, 0, 1))) = 1
+  CROSS JOIN UNNEST([TRUE, FALSE]) AS is_own
+  LEFT JOIN folds AS o ON o.invocation_id = h.invocation_id AND o.unique_id = IF(is_own, h.unique_id, h.cause)
+  GROUP BY h.invocation_id, h.unique_id, h.outcome, h.bad_at, h.project, h.environment, h.cause
 ), held_nodes AS (
   SELECT m.incident_key, m.episode, m.is_latest, m.opened_at, m.bad_runs, m.is_alertable, m.subject, h.project,
     h.environment, h.unique_id, MIN(h.bad_at) AS first_held_at, MAX(h.bad_at) AS last_held_at,

@@ -10,7 +10,7 @@ from observability.audit.schema import TABLES, Table
 from observability.audit.views import duckdb_view, views
 from observability.errors import StoreSchemaError
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """Raised whenever tables or views change, so that a file made before is brought up to date."""
 _MARK = "dbt-observability schema_version="
 

@@ -175,6 +175,33 @@ def test_loaders_that_are_mapped_by_themselves_find_steps_that_are_not(stage: St
     assert returned(run, "load") == [{"loaded": 1}, {"loaded": 1}]
 
 
+def test_a_loader_waits_for_a_step_that_was_marked_until_it_has_written_down_its_end(stage: Stage) -> None:
+    """Airflow starts a teardown when a task was marked, though the task's process still ends dbt."""
+    body = """import subprocess
+    from pathlib import Path
+
+    from airflow.sdk import task
+
+    @task(task_id="run")
+    def marked(ti=None):
+        from observability.airflow.places import attempt_folder, root_of
+        from observability.artifacts.step import Step, write_step
+
+        folder = Path(attempt_folder(root_of(None), ti))
+        folder.mkdir(parents=True)
+        at = datetime.datetime.now(datetime.UTC)
+        write_step(Step(command="dbt run", started_at=at, try_number=1), folder / "observe.json")
+        write_step(Step(command="dbt run", started_at=at, completed_at=at, exit_code=1, try_number=1), folder / "end")
+        subprocess.run("(sleep 3; mv end observe.json) > /dev/null 2>&1 &", shell=True, cwd=folder, check=True)
+
+    marked() >> ObserveDbtOperator(task_id="load", step_task_ids=["run"])"""
+    run = run_dag(stage.dag(body))
+    assert returned(run, "load") == [{"loaded": 1}]
+    assert stage.rows("SELECT i.exit_code, i.outcome FROM {main}.invocations AS i") == [
+        {"exit_code": 1, "outcome": "not_run"}
+    ]
+
+
 def test_what_is_skipped_is_neither_loaded_nor_told(stage: Stage, slack: FakeSlack) -> None:
     stage.model("loaves", GOOD)
     body = """from airflow.providers.standard.operators.python import ShortCircuitOperator

@@ -28,7 +28,7 @@ from emulator import PROJECT, emulator  # noqa: E402 - the tests' own
 
 from observability.artifacts.step import Step, write_step  # noqa: E402
 from observability.config import Settings  # noqa: E402
-from observability.pipeline import ingest  # noqa: E402
+from observability.pipeline.ingestion import ingest  # noqa: E402
 from observability.stores.base import Store, open_store  # noqa: E402
 from observability.stores.bigquery import BigQueryStore  # noqa: E402
 

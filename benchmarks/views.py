@@ -28,7 +28,8 @@ from observability.audit.tables import ROW_VERSION
 from observability.audit.views import View, as_of, duckdb_view, views
 from observability.config import load_settings
 from observability.errors import ObserveError
-from observability.pipeline import alert, ingest
+from observability.pipeline.alerting import alert
+from observability.pipeline.ingestion import ingest
 from observability.stores.duckdb import DuckDBStore, table_ddl
 
 HERE = Path(__file__).parent

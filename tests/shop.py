@@ -12,7 +12,8 @@ from observability.alerts.incidents import Incident
 from observability.artifacts.step import Step
 from observability.artifacts.step import write_step as write_observed
 from observability.config import Settings
-from observability.pipeline import current_status, ingest
+from observability.pipeline.ingestion import ingest
+from observability.pipeline.questions import current_status
 
 MORNING = datetime(2026, 3, 2, 6, tzinfo=UTC)
 A, B, C = "model.shop.stg_a", "model.shop.int_b", "model.shop.fct_c"

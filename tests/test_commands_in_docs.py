@@ -26,7 +26,7 @@ from typer.testing import CliRunner
 
 from observability.cli import app
 from observability.config import Settings
-from observability.pipeline import ingest
+from observability.pipeline.ingestion import ingest
 
 ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent

@@ -25,7 +25,7 @@ from observability.looker.check import check_project, open_project
 from observability.looker.dashboards import DASHBOARDS
 from observability.looker.project import Place, build_project
 from observability.looker.writing import write_files
-from observability.pipeline import current_status
+from observability.pipeline.questions import current_status
 
 ROOT = write_docs.ROOT
 README = ROOT / "README.md"

@@ -15,7 +15,7 @@ from observability.artifacts.step import Step
 from observability.audit.views import WINNERS
 from observability.config import Settings, load_settings
 from observability.errors import ConfigError, StoreError
-from observability.pipeline import IngestReport, LoadStatus, ingest
+from observability.pipeline.ingestion import IngestReport, LoadStatus, ingest
 from observability.stores.duckdb import DuckDBStore
 
 MODEL = "model.shop.a"

@@ -14,7 +14,7 @@ from uuid_utils import uuid7
 
 from observability.config import Settings
 from observability.errors import ConfigError, StoreError
-from observability.pipeline import prune
+from observability.pipeline.storing import prune
 from observability.stores.base import Store, commit
 from observability.stores.duckdb import DuckDBStore
 

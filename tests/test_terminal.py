@@ -18,7 +18,9 @@ from shop import MORNING, ORDERS, TEST_A, TEST_C, A, B, C, Shop, began, passed, 
 
 from observability.config import load_settings
 from observability.errors import ConfigError, ObserveError
-from observability.pipeline import IngestReport, LoadReport, LoadStatus, current_status, rehearse
+from observability.pipeline.alerting import rehearse
+from observability.pipeline.ingestion import IngestReport, LoadReport, LoadStatus
+from observability.pipeline.questions import current_status
 from observability.terminal.loads import show_ingest, show_notes
 from observability.terminal.plain import plain, plain_error, plain_lines
 from observability.terminal.reports import show_status

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from observability.artifacts.step import read_step
-from observability.pipeline import Afterwards, run
+from observability.pipeline.running import Afterwards, run
 
 pytest.importorskip("upath", reason="needs universal-pathlib: make test installs it")
 

@@ -113,7 +113,7 @@ class _ObserveOperator(BaseOperator):
         if not (settings.slack.token or settings.slack.webhook_url):
             return
         from observability.errors import ObserveError
-        from observability.pipeline import alert
+        from observability.pipeline.alerting import alert
         from observability.stores.base import open_store
 
         if not (store or open_store(settings)).exists:
@@ -185,7 +185,8 @@ class ObserveDbtOperator(_ObserveOperator):
         counts: dict[str, int],
         problems: list[str],
     ) -> None:
-        from observability.pipeline import ingest, report_after
+        from observability.pipeline.ingestion import ingest
+        from observability.pipeline.reporting import report_after
 
         folders = self._folders(context["ti"])
         self._wait_for_the_end([one for one in folders if not is_remote(one)])
@@ -249,7 +250,7 @@ class ObserveTickOperator(_ObserveOperator):
     def execute(self, context: "Context") -> None:  # noqa: ARG002 - it is the same for every run
         """Store what was kept aside, and tell what is new."""
         with self._guarded() as problems:
-            from observability.pipeline import replay
+            from observability.pipeline.storing import replay
             from observability.stores.base import open_store
 
             settings = self._settings(problems)

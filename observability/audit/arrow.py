@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from observability.audit.build import Load
 from observability.audit.nodes import Project, stub
 from observability.audit.schema import TABLES, Column, ColumnType, Row, columns_of
 from observability.audit.tables import Node, NodeColumns, RunResult, SourceFreshness
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from observability.audit.build import Load
 
 _LONGEST = 2_000_000
 """Characters of one text that are stored; BigQuery takes cells of 10 MB and rows of 100 MB."""
@@ -70,7 +71,7 @@ def _plain(values: Sequence[Any]) -> list[Any]:
     return [msgspec.to_builtins(value) for value in values]
 
 
-def fact_tables(load: Load, nodes: "pa.Table | None" = None) -> dict[str, "pa.Table"]:
+def fact_tables(load: "Load", nodes: "pa.Table | None" = None) -> dict[str, "pa.Table"]:
     """A load's facts by table; those that have none are left out.
 
     `nodes` is the project's `node_table`, where it was made: the facts then take their nodes' columns from it.
@@ -111,22 +112,22 @@ def _of_nodes(
     return dict(zip(table.column_names, table.columns, strict=True))
 
 
-def node_table(load: Load, project: Project) -> "pa.Table":
+def node_table(load: "Load", project: Project) -> "pa.Table":
     """A project state's nodes, as this load would store them."""
     shared = {**_load(load), "manifest_id": project.manifest_id, "manifest_month": project.month}
     return to_arrow("nodes", list(project.nodes.values()), shared)
 
 
-def lineage_table(load: Load, project: Project) -> "pa.Table":
+def lineage_table(load: "Load", project: Project) -> "pa.Table":
     """The ancestors of exposures, as this load would store them."""
     shared = {**_load(load), "lineage_id": project.lineage_id, "lineage_month": project.month}
     return to_arrow("exposure_ancestors", project.ancestors, shared)
 
 
-def invocation_table(load: Load) -> "pa.Table":
+def invocation_table(load: "Load") -> "pa.Table":
     """The commit row; how many rows there are of each table is put in when they are written."""
     return to_arrow("invocations", [load.invocation], _load(load))
 
 
-def _load(load: Load) -> dict[str, str | datetime]:
+def _load(load: "Load") -> dict[str, str | datetime]:
     return {"load_id": load.load_id, "loaded_at": load.loaded_at}

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from observability.audit.arrow import fact_tables, invocation_table, lineage_table, node_table
-from observability.audit.build import Load
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from observability.audit.build import Load
 
 COMMIT = "invocations"
 """The table whose row commits a load; it is written last."""
@@ -73,7 +74,7 @@ class PreparedLoad:
         )
 
 
-def prepare(load: Load, known: Collection[str] = ()) -> PreparedLoad:
+def prepare(load: "Load", known: Collection[str] = ()) -> PreparedLoad:
     """A load's tables; `known` are the manifest_ids and lineage_ids whose rows the store has."""
     project = load.project
     tables: dict[str, pa.Table] = {}

@@ -25,8 +25,8 @@ def doctor(
     Exit code 0, or 1 where a check failed; nothing is written.
     """
     with errors():
-        from observability.pipeline import app_manifest
-        from observability.pipeline import doctor as check
+        from observability.pipeline.checking import app_manifest
+        from observability.pipeline.checking import doctor as check
 
         if manifest:
             with shown():

@@ -26,7 +26,7 @@ from observability.cli.app import (
 if TYPE_CHECKING:
     from observability.artifacts.step import Step
     from observability.config import Settings
-    from observability.pipeline import IngestReport
+    from observability.pipeline.ingestion import IngestReport
 
 TargetsArgument = Annotated[
     list[str],
@@ -71,7 +71,8 @@ def ingest(
             targets, overrides, output, given, moment(started_after, "--started-after"), alertable=not no_alert
         )
 
-        from observability.pipeline import report_after, tell_after
+        from observability.pipeline.alerting import tell_after
+        from observability.pipeline.reporting import report_after
         from observability.terminal.loads import show_notes
 
         problems = report_after(settings, report)
@@ -115,7 +116,7 @@ def _load(
     early = opened_early(targets)  # hashes large files while the rest is imported
 
     from observability.config import load_settings
-    from observability.pipeline import ingest
+    from observability.pipeline.ingestion import ingest
     from observability.terminal.loads import progress_bar, show_ingest
 
     settings = load_settings(**overrides)
@@ -153,8 +154,8 @@ def run(
     dbt gets a fresh target path and writes a JSON event log; its files are put where the project expects them
     afterwards. The exit code is dbt's, whatever happens to us.
     """
-    from observability.pipeline import Afterwards
-    from observability.pipeline import run as run_observed
+    from observability.pipeline.running import Afterwards
+    from observability.pipeline.running import run as run_observed
     from observability.terminal.loads import show_notes
 
     code, messages = run_observed(

@@ -57,7 +57,7 @@ def lookml(
     with errors():
         from observability.config import load_settings
         from observability.errors import ConfigError
-        from observability.pipeline import check_lookml, lookml_place, write_lookml
+        from observability.pipeline.looking import check_lookml, lookml_place, write_lookml
         from observability.terminal.looking import show_checked, show_written
 
         as_json = output is Format.JSON

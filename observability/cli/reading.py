@@ -13,7 +13,7 @@ def status(store: StoreOption = None, output: FormatOption = Format.TEXT) -> Non
     """What runs, what fails now and since when, why, and who is hurt."""
     with errors():
         from observability.config import load_settings
-        from observability.pipeline import current_status
+        from observability.pipeline.questions import current_status
         from observability.terminal.reports import show_status
 
         settings = load_settings(store=store)
@@ -51,7 +51,7 @@ def sql(
     """Print the SQL of a view, as the store runs it or in the other dialect."""
     with errors():
         from observability.config import load_settings
-        from observability.pipeline import view_sql
+        from observability.pipeline.questions import view_sql
 
         text = view_sql(load_settings(store=store), view, dialect.value if dialect else None)
         with shown():
@@ -77,7 +77,7 @@ def query(
     """
     with errors():
         from observability.config import load_settings
-        from observability.pipeline import query_view
+        from observability.pipeline.questions import query_view
         from observability.terminal.tables import show_rows
 
         names = [name.strip() for name in columns.split(",")] if columns else []

@@ -37,7 +37,7 @@ def report(
     with errors():
         from observability.config import load_settings
         from observability.errors import ConfigError
-        from observability.pipeline import Wanted, write_report
+        from observability.pipeline.reporting import Wanted, write_report
         from observability.terminal.pages import show_page
 
         if run != "latest" or (invocation and dag_run):

@@ -25,7 +25,7 @@ def init(
     """
     with errors():
         from observability.config import load_settings
-        from observability.pipeline import init_store, store_ddl
+        from observability.pipeline.storing import init_store, store_ddl
 
         settings = load_settings(store=store)
         if print_ddl:
@@ -49,7 +49,7 @@ def replay(store: StoreOption = None) -> None:
     """
     with errors():
         from observability.config import load_settings
-        from observability.pipeline import replay as store_again
+        from observability.pipeline.storing import replay as store_again
         from observability.terminal.plain import plain_error
 
         done = store_again(load_settings(store=store))
@@ -74,7 +74,7 @@ def prune(
     """
     with errors():
         from observability.config import load_settings
-        from observability.pipeline import prune as remove
+        from observability.pipeline.storing import prune as remove
         from observability.terminal.machine import print_json
 
         removed = remove(load_settings(store=store), datetime.now(UTC), keep_days, dry_run=dry_run)

@@ -53,8 +53,8 @@ def alert(
     """
     with errors():
         from observability.config import load_settings
-        from observability.pipeline import alert as tell
-        from observability.pipeline import rehearse
+        from observability.pipeline.alerting import alert as tell
+        from observability.pipeline.alerting import rehearse
         from observability.terminal.telling import show_printed, show_rehearsal
 
         settings = load_settings(store=store)
@@ -88,7 +88,7 @@ def tick(store: StoreOption = None, output: FormatOption = Format.TEXT) -> None:
     """
     with errors():
         from observability.config import load_settings
-        from observability.pipeline import tick as do_all
+        from observability.pipeline.ticking import tick as do_all
         from observability.terminal.telling import show_tick
 
         done = do_all(load_settings(store=store))
@@ -106,7 +106,7 @@ def digest(store: StoreOption = None, dry_run: DryRunOption = False, output: For
     """
     with errors():
         from observability.config import load_settings
-        from observability.pipeline import send_digest
+        from observability.pipeline.alerting import send_digest
         from observability.terminal.telling import show_digest
 
         payload, is_posted = send_digest(load_settings(store=store), dry_run=dry_run)
@@ -127,7 +127,7 @@ def resend(
     """Try again to tell what was given up, which `status` lists, and all else that is new."""
     with errors():
         from observability.config import load_settings
-        from observability.pipeline import resend as tell_again
+        from observability.pipeline.alerting import resend as tell_again
 
         _report(tell_again(load_settings(store=store), incidents or ()), output)
 
@@ -144,7 +144,7 @@ def incidents(
     """Incidents, the worst first: since when, whom they hurt, who is on it."""
     with errors():
         from observability.config import load_settings
-        from observability.pipeline import list_incidents
+        from observability.pipeline.attending import list_incidents
         from observability.terminal.telling import show_incidents
 
         found = list_incidents(load_settings(store=store), days=0 if only_open else days)
@@ -213,7 +213,7 @@ def _act(
     with errors():
         from observability.alerts.actions import Action
         from observability.config import load_settings
-        from observability.pipeline import Deed, act
+        from observability.pipeline.attending import Deed, act
         from observability.terminal.plain import plain
 
         settings = load_settings(store=store)
@@ -229,7 +229,7 @@ _DONE = {"ack": "acknowledged", "snooze": "snoozed", "unsnooze": "no longer snoo
 
 
 def _tell(settings: "Settings") -> None:
-    from observability.pipeline import alert as tell_all
+    from observability.pipeline.alerting import alert as tell_all
 
     _report(tell_all(settings), Format.TEXT)
 
@@ -249,7 +249,7 @@ def route(
     """Explain who would hear of it if a node failed now, and why."""
     with errors():
         from observability.config import load_settings
-        from observability.pipeline import explain_route
+        from observability.pipeline.attending import explain_route
         from observability.terminal.telling import show_routes
 
         found = explain_route(load_settings(store=store), node)

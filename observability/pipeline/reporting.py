@@ -1,6 +1,7 @@
 """The triage page: what is asked of the store for it, and where it is put."""
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -9,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from observability.config import Settings
 from observability.errors import ConfigError, ObserveError
-from observability.pipeline.ingestion import IngestReport, LoadStatus
 from observability.pipeline.questions import NEVER, ask, incidents_of, query, states_parameters
 from observability.stores.base import Reader, Store, open_store
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from observability.alerts.incidents import Incident
     from observability.alerts.links import Links
+    from observability.pipeline.ingestion import IngestReport
     from observability.report.content import Page
     from observability.report.lineage import Parents
     from observability.report.shelf import Shelf
@@ -77,12 +78,14 @@ def write_report(
     return WrittenPage(page, tuple(places), len(text.encode("utf-8", "replace")))
 
 
-def report_after(settings: Settings, report: IngestReport, store: Store | None = None) -> list[str]:
+def report_after(settings: Settings, report: "IngestReport", store: Store | None = None) -> list[str]:
     """Write the pages of what was just loaded, where settings ask for it: what went wrong, in texts.
 
     No fault of it may spoil the load, nor one page the others. Of many runs the newest get their page, and of the
     others it is told how to write them.
     """
+    from observability.pipeline.ingestion import LoadStatus
+
     loaded = [one.invocation_id for one in report.loads if one.status is LoadStatus.LOADED and one.invocation_id]
     if not (settings.report.to and loaded):
         return []
@@ -178,12 +181,18 @@ class _Asking:
 
     def page(self, target: dict[str, Any], links: "Links") -> "Page":
         """The page of the run that a row of RUNS names. Raises StoreError."""
+        with ThreadPoolExecutor(1) as beside:  # what the store is waited for leaves a processor idle
+            return self._page(target, links, beside)
+
+    def _page(self, target: dict[str, Any], links: "Links", beside: Executor) -> "Page":
         from observability.alerts import queries
         from observability.report import questions
         from observability.report.content import Answers
         from observability.report.page import build_page, concerned, run_of, step_names
+        from observability.report.render import page_template
         from observability.report.results import pack_results
 
+        beside.submit(page_template)
         environment = target["environment"]
         states = self._ask(queries.STATES)
         steps = self._ask(questions.STEPS, run=target["pipeline_run_id"], environment=environment)
@@ -192,8 +201,11 @@ class _Asking:
         days = sorted({step["run_date"] for step in steps})
         scope = {"invocations": [step["invocation_id"] for step in steps], "days": days}
         table = query(self._reader, questions.RESULTS, self._now, scope)
-        rows = table.select(["invocation_id", "unique_id", "outcome"]).to_pylist()
-        run = {**run_of(target, steps, rows), "project_name": project or None}
+        results = beside.submit(pack_results, table, step_names(steps))
+        ended = zip(
+            *(table.column(name).to_pylist() for name in ("invocation_id", "unique_id", "outcome")), strict=True
+        )
+        run = {**run_of(target, steps, ended), "project_name": project or None}
         same = {
             "environment": environment,
             "project": project,
@@ -215,7 +227,7 @@ class _Asking:
             run=run,
             steps=steps,
             incidents=incidents,
-            results=pack_results(table, step_names(steps)),
+            results=results.result(),
             slowest=_slowest(table),
             evidence=self._evidence(incidents, environment),
             past=told,

@@ -40,15 +40,18 @@ _OVER_SHOWN = 20
 _SOURCES_SHOWN = 150
 
 
-def run_of(target: Record, steps: Sequence[Record], results: Iterable[Record]) -> Record:
-    """A pipeline run, from its steps and what became of its nodes: as the view `pipeline_runs` has it, however old."""
+def run_of(target: Record, steps: Sequence[Record], results: Iterable[tuple[str, str, str]]) -> Record:
+    """A pipeline run, from its steps and what became of its nodes: as the view `pipeline_runs` has it, however old.
+
+    A result is (invocation_id, unique_id, outcome).
+    """
     superseded = {step["invocation_id"] for step in steps if step["is_superseded"]}
     worst: dict[str, int] = {}
-    for row in results:
-        rank = _NODE_RANKS.get(row["outcome"], _NODE_RANKS["unknown"])
-        if row["invocation_id"] in superseded and rank != 1:
+    for invocation_id, unique_id, outcome in results:
+        rank = _NODE_RANKS.get(outcome, _NODE_RANKS["unknown"])
+        if invocation_id in superseded and rank != 1:
             rank = 0
-        worst[row["unique_id"]] = max(worst.get(row["unique_id"], 0), rank)
+        worst[unique_id] = max(worst.get(unique_id, 0), rank)
     counts = Counter(worst.values())
 
     def last(name: str) -> Any:

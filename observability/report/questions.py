@@ -73,16 +73,19 @@ Parameters: `@days`, `@nodes`, `@shown` of these, `@environment`.
 """
 
 INCIDENTS = """
-SELECT i.*, ROW_NUMBER() OVER (PARTITION BY i.incident_key ORDER BY i.opened_at, i.incident_id) AS nth
+SELECT i.*, COUNT(*) OVER (PARTITION BY i.incident_key) + 1 - ROW_NUMBER() OVER (
+    PARTITION BY i.incident_key ORDER BY i.opened_at DESC, i.incident_id DESC) AS nth
 FROM (
   SELECT s.*, s.state IN ('open', 'fixed') OR COALESCE(s.closed_at, s.last_bad_at) >= @since AS is_current
   FROM {main}.incidents AS s
   WHERE s.opened_at <= @until
 ) AS i
 WHERE TRUE
+-- one partition and one order for all windows: the rows are wide
 QUALIFY LOGICAL_OR(i.is_current) OVER (PARTITION BY i.incident_key)
-  AND (i.is_current OR ROW_NUMBER() OVER (
-    PARTITION BY i.incident_key, i.is_current ORDER BY i.opened_at DESC, i.incident_id DESC
+  AND (i.is_current OR COUNT(IF(i.is_current, NULL, i.incident_id)) OVER (
+    PARTITION BY i.incident_key ORDER BY i.opened_at DESC, i.incident_id DESC
+    ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
   ) <= 3)
 ORDER BY i.incident_key, i.opened_at DESC, i.incident_id DESC
 """

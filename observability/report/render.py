@@ -20,7 +20,7 @@ from observability.report.text import visible
 from observability.version import __version__
 
 if TYPE_CHECKING:
-    from jinja2 import Environment
+    from jinja2 import Environment, Template
 
 _SHORT = 300
 _NAME = 100
@@ -32,21 +32,22 @@ def render_page(page: Page, nonce: str | None = None) -> str:
     The nonce, by which the browser knows our style and script, is new each time, so that no text of dbt's can hold it:
     these are older than the page.
     """
-    return (
-        _templates()
-        .get_template("page.html.j2")
-        .render(
-            page=page,
-            about=json.dumps(asdict(entry_of(page)), ensure_ascii=False),
-            sections=list(_sections(page)),
-            facts=list(_facts(page)),
-            dag_run_url=_dag_run(page),
-            nonce=nonce or secrets.token_urlsafe(16),
-            css=_verbatim("page.css"),
-            js=_verbatim("page.js"),
-            version=__version__,
-        )
+    return page_template().render(
+        page=page,
+        about=json.dumps(asdict(entry_of(page)), ensure_ascii=False),
+        sections=list(_sections(page)),
+        facts=list(_facts(page)),
+        dag_run_url=_dag_run(page),
+        nonce=nonce or secrets.token_urlsafe(16),
+        css=_verbatim("page.css"),
+        js=_verbatim("page.js"),
+        version=__version__,
     )
+
+
+def page_template() -> "Template":
+    """The page's template. To be read and compiled takes it longer than to be filled."""
+    return _templates().get_template("page.html.j2")
 
 
 def render_index(pages: Sequence[Entry], left_out: int, unread: int, nonce: str | None = None) -> str:

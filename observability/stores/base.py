@@ -10,13 +10,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from observability.audit.build import Load
-from observability.audit.prepared import PreparedLoad, prepare
 from observability.config import Settings
 from observability.errors import ConfigError
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from observability.audit.build import Load
+    from observability.audit.prepared import PreparedLoad
 
 _DATASET = re.compile(r"[A-Za-z0-9_]{1,1020}")
 
@@ -103,7 +104,7 @@ class Store(Reader, Protocol):
     def known_states(self, manifest_ids: Collection[str], lineage_ids: Collection[str]) -> set[str]:
         """Those of these manifest_ids and lineage_ids whose rows a committed load has stored."""
 
-    def append(self, loads: Sequence[PreparedLoad]) -> list[Committed]:
+    def append(self, loads: "Sequence[PreparedLoad]") -> list[Committed]:
         """Store loads, each wholly or not at all and each content once; in the order given."""
 
     def execute(self, sql: str, parameters: Mapping[str, object] | None = None) -> int:
@@ -119,8 +120,10 @@ class Store(Reader, Protocol):
         """Ask several questions, cheaper than one by one."""
 
 
-def commit(store: Store, loads: Sequence[Load]) -> list[Committed]:
+def commit(store: Store, loads: "Sequence[Load]") -> list[Committed]:
     """Store loads: what the store has of their project states already is not even put together."""
+    from observability.audit.prepared import prepare
+
     projects = [load.project for load in loads if load.project]
     known = store.known_states({one.manifest_id for one in projects}, {one.lineage_id for one in projects})
     return store.append([prepare(load, known) for load in loads])

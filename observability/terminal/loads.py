@@ -8,7 +8,7 @@ from threading import Timer
 
 import typer
 
-from observability.pipeline import IngestReport
+from observability.pipeline.ingestion import IngestReport
 from observability.terminal.machine import print_json
 from observability.terminal.plain import plain, plain_error, plain_lines
 

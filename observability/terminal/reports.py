@@ -12,7 +12,7 @@ from observability.alerts.exposures import Exposure
 from observability.alerts.incidents import Incident, Kind, Severity, exposures_at_risk
 from observability.alerts.message import build_message, duration, listing, short_name, where
 from observability.artifacts.judgement import Validation
-from observability.pipeline import Status
+from observability.pipeline.questions import Status
 from observability.terminal.console import console, table, texts
 from observability.terminal.machine import print_json
 from observability.terminal.plain import plain, plain_error

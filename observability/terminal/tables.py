@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from observability.pipeline import Rows
+from observability.pipeline.questions import Rows
 from observability.terminal.console import console, table, texts
 from observability.terminal.machine import print_json
 from observability.terminal.plain import plain

@@ -14,7 +14,8 @@ from observability.alerts.message import build_message, duration, tell_attention
 from observability.alerts.outbox import Operation
 from observability.alerts.printing import Printed
 from observability.alerts.slack.block_kit import Payload
-from observability.pipeline import Explanation, Tick
+from observability.pipeline.attending import Explanation
+from observability.pipeline.ticking import Tick
 from observability.terminal.console import console, table, texts
 from observability.terminal.machine import print_json
 from observability.terminal.plain import plain, plain_error

@@ -15,7 +15,8 @@ from fake_slack import POST, FakeSlack, Message, Request
 from pydantic import SecretStr
 
 from observability.config import Settings, SlackSettings
-from observability.pipeline import alert, run
+from observability.pipeline.alerting import alert
+from observability.pipeline.running import run
 
 PROJECT = Path(__file__).parents[1] / "fixture_project"
 CHANNEL = "alerts"

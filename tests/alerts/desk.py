@@ -16,7 +16,8 @@ from observability.alerts.outbox import Operation
 from observability.alerts.printing import CHANNEL, Printed
 from observability.alerts.slack.block_kit import Payload
 from observability.config import Settings, SlackSettings
-from observability.pipeline import Deed, act, alert, send_digest
+from observability.pipeline.alerting import alert, send_digest
+from observability.pipeline.attending import Deed, act
 
 SOON = timedelta(minutes=2)
 

@@ -17,8 +17,9 @@ from observability.alerts.actions import Action
 from observability.alerts.delivery import Telling
 from observability.config import Settings, SlackSettings
 from observability.errors import ConfigError
-from observability.pipeline import Deed, act, alert, current_status, rehearse, resend, send_digest
-from observability.pipeline.alerting import tell_after
+from observability.pipeline.alerting import alert, rehearse, resend, send_digest, tell_after
+from observability.pipeline.attending import Deed, act
+from observability.pipeline.questions import current_status
 from observability.stores.base import open_store
 
 

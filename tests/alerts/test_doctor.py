@@ -25,7 +25,7 @@ from observability.alerts.slack.block_kit import Payload
 from observability.alerts.slack.checks import LOOKUP, POSTING, READING, SlackChecks, check_webhook
 from observability.alerts.slack.client import SlackClient, SlackFault
 from observability.config import ChannelSettings, Deadline, Rule, Settings, SlackSettings
-from observability.pipeline import app_manifest, doctor
+from observability.pipeline.checking import app_manifest, doctor
 from observability.stores.base import open_store
 from observability.terminal.checks import show_checks
 

@@ -30,7 +30,8 @@ from observability.alerts.exposures import Risk
 from observability.alerts.incidents import Kind, Severity, exposures_at_risk
 from observability.alerts.message import build_message, duration, error_line
 from observability.config import load_settings
-from observability.pipeline import ingest, rehearse
+from observability.pipeline.alerting import rehearse
+from observability.pipeline.ingestion import ingest
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from bakery import CHANNEL, Bakery, lines
 from fake_slack import FakeSlack
 
 from observability.alerts.message import duration
-from observability.pipeline import query_view
+from observability.pipeline.questions import query_view
 
 
 @pytest.fixture(scope="module")

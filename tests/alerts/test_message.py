@@ -17,7 +17,7 @@ from situations import IN_SLACK, SITUATIONS
 
 from observability.alerts.outbox import Operation
 from observability.alerts.printing import Printed
-from observability.pipeline import rehearse
+from observability.pipeline.alerting import rehearse
 
 MANY = 150
 OURS = re.compile(

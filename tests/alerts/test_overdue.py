@@ -20,17 +20,11 @@ from observability.alerts.message import build_message, tell_change
 from observability.alerts.overdue import find_overdue
 from observability.audit.prepared import COMMIT, WRITTEN, PreparedLoad
 from observability.config import Deadline, Settings, SlackSettings
-from observability.pipeline import (
-    Deed,
-    Replay,
-    act,
-    alert,
-    current_status,
-    list_incidents,
-    query_view,
-    send_digest,
-    tick,
-)
+from observability.pipeline.alerting import alert, send_digest
+from observability.pipeline.attending import Deed, act, list_incidents
+from observability.pipeline.questions import current_status, query_view
+from observability.pipeline.storing import Replay
+from observability.pipeline.ticking import tick
 from observability.stores.base import open_store
 from observability.stores.spool import Spool
 

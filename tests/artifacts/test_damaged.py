@@ -15,7 +15,7 @@ from recorded import load
 from observability.artifacts.step import Step
 from observability.config import load_settings
 from observability.errors import ArtifactError, UnreadableArtifact, UnsupportedArtifact
-from observability.pipeline import ingest
+from observability.pipeline.ingestion import ingest
 
 DOCUMENTS: dict[str, dict[str, Any]] = {
     "manifest.json": manifest(node("model.shop.a"), node("test.shop.t.0", ["model.shop.a"])),

@@ -19,7 +19,7 @@ from observability.artifacts.step import write_step as write_observed
 from observability.artifacts.targets import find_targets, portions
 from observability.config import Settings
 from observability.errors import ConfigError, ObjectStoreError, ObserveError
-from observability.pipeline import ingest
+from observability.pipeline.ingestion import ingest
 
 upath = pytest.importorskip("upath", reason="needs universal-pathlib: make test installs it")
 

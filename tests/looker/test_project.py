@@ -29,7 +29,7 @@ from observability.looker.fields import LOOKML_TYPES, label_of
 from observability.looker.project import Place, build_project, look_path
 from observability.looker.views import VIEWS
 from observability.looker.writing import write_files
-from observability.pipeline import check_lookml, lookml_place, write_lookml
+from observability.pipeline.looking import check_lookml, lookml_place, write_lookml
 
 PLACE = Place(
     "bq", "shop-prod", "dbt_audit", "https://airflow.example", "https://docs.example", "https://triage.example"

@@ -17,7 +17,7 @@ from airflow_runs import DBT, TESTS, Stage, load_dag, run_dag
 from fake_slack import FakeSlack
 
 from observability.config import load_settings
-from observability.pipeline import ingest
+from observability.pipeline.ingestion import ingest
 
 # Cosmos leaves a file of dbt's output open, the object store's wrapper a pipe
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")

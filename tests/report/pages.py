@@ -11,7 +11,7 @@ from shop import MORNING, ORDERS, Shop
 from observability.artifacts.step import Step
 from observability.artifacts.step import write_step as write_observed
 from observability.config import Settings
-from observability.pipeline import Wanted, write_report
+from observability.pipeline.reporting import Wanted, write_report
 from observability.report.content import Page
 
 

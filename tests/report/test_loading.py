@@ -16,8 +16,8 @@ from shop import BINDER, TEST_A, TEST_A2, A, B, Shop, passed
 
 from observability.config import Settings
 from observability.errors import StoreError
-from observability.pipeline import IngestReport, report_after
-from observability.pipeline.ingestion import LoadReport, LoadStatus
+from observability.pipeline.ingestion import IngestReport, LoadReport, LoadStatus
+from observability.pipeline.reporting import report_after
 from observability.stores.base import Reader, open_store
 
 
@@ -90,7 +90,8 @@ def test_neither_the_page_nor_what_is_wrong_waits_for_what_it_does_not_need(told
     ):
         code = (
             "import sys; from observability.config import load_settings;"
-            f" from observability.pipeline import Wanted, current_status, write_report; {asked};"
+            f" from observability.pipeline.questions import current_status;"
+            f" from observability.pipeline.reporting import Wanted, write_report; {asked};"
             " print(sorted({'sqlglot', 'pyarrow.compute', 'pandas', 'slack_sdk', 'google.cloud'} & sys.modules.keys()))"
         )
         ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -35,7 +35,8 @@ from shop import (
 from observability.artifacts.step import Step
 from observability.artifacts.step import write_step as write_observed
 from observability.errors import ConfigError
-from observability.pipeline import Wanted, ingest, write_report
+from observability.pipeline.ingestion import ingest
+from observability.pipeline.reporting import Wanted, write_report
 from observability.report.render import render_page
 
 

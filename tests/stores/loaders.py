@@ -45,7 +45,7 @@ class Loaders:
 def load_in_child(folder: str, store: str) -> int:
     """Fork a loader."""
     from observability.config import load_settings
-    from observability.pipeline import ingest
+    from observability.pipeline.ingestion import ingest
 
     child = os.fork()
     if child:

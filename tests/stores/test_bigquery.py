@@ -30,7 +30,8 @@ from observability.audit.schema import TABLES
 from observability.audit.views import WINNERS, views
 from observability.config import Settings
 from observability.errors import StoreError, StoreSchemaError, StoreUnavailable
-from observability.pipeline import ingest, prune, replay
+from observability.pipeline.ingestion import ingest
+from observability.pipeline.storing import prune, replay
 from observability.stores.base import commit
 from observability.stores.bigquery import BigQueryStore, lease
 from observability.stores.bigquery.faults import to_ours

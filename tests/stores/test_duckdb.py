@@ -18,7 +18,7 @@ from observability.audit.schema import TABLES
 from observability.audit.views import WINNERS, duckdb_view, find_view, views
 from observability.config import Settings, load_settings
 from observability.errors import ConfigError, StoreBusy, StoreError, StoreSchemaError
-from observability.pipeline import IngestReport, ingest
+from observability.pipeline.ingestion import IngestReport, ingest
 from observability.stores.base import open_store
 from observability.stores.duckdb import SCHEMA_VERSION, DuckDBStore
 

@@ -21,7 +21,7 @@ from loaders import Loaders
 from observability.artifacts.step import Step
 from observability.audit.views import WINNERS
 from observability.config import load_settings
-from observability.pipeline import LoadStatus, ingest
+from observability.pipeline.ingestion import LoadStatus, ingest
 from observability.stores.duckdb import DuckDBStore
 
 NOT_COMPARED = {"load_id", "loaded_at"}

@@ -20,20 +20,12 @@ from observability.alerts.actions import Action
 from observability.alerts.checks import State
 from observability.artifacts.step import Step
 from observability.config import Settings, SlackSettings
-from observability.pipeline import (
-    Deed,
-    act,
-    alert,
-    current_status,
-    doctor,
-    explain_route,
-    ingest,
-    init_store,
-    list_incidents,
-    prune,
-    query_view,
-    rehearse,
-)
+from observability.pipeline.alerting import alert, rehearse
+from observability.pipeline.attending import Deed, act, explain_route, list_incidents
+from observability.pipeline.checking import doctor
+from observability.pipeline.ingestion import ingest
+from observability.pipeline.questions import current_status, query_view
+from observability.pipeline.storing import init_store, prune
 
 PAGE = Path(__file__).parents[2] / "docs" / "bigquery.md"
 DATASET = "permitted"

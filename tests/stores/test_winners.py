@@ -13,7 +13,7 @@ from factories import freshness, manifest, node, result, run_results, sources, w
 
 from observability.audit.views import WINNERS
 from observability.config import load_settings
-from observability.pipeline import ingest
+from observability.pipeline.ingestion import ingest
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 FACTS = ("nodes", "exposure_ancestors", "run_results", "source_freshness")

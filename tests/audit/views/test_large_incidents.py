@@ -26,7 +26,7 @@ def store(tmp_path: Path) -> Path:
 
 
 def test_its_nodes_take_no_more_memory_than_there_are_nodes(store: Path) -> None:
-    limits = {"memory_limit": "200MB", "temp_directory": ""}
+    limits: dict[str, str | bool | int | float | list[str]] = {"memory_limit": "200MB", "temp_directory": ""}
     with duckdb.connect(str(store), read_only=True, config=limits) as connection:
         rows = connection.sql(
             "SELECT subject, state, len(nodes), len(blocked_nodes), exposures FROM main.incidents"

@@ -593,3 +593,17 @@ def test_the_time_is_that_of_the_question(told: Shop) -> None:
     bad_morning(told)
     page = page_of(told)
     assert page.as_of - page.run["started_at"] < timedelta(hours=1)
+
+
+@pytest.mark.parametrize(("causes", "shown"), [(1, 500), (6, 30)])
+def test_of_what_a_cause_holds_up_as_many_are_named_as_there_is_room_for(told: Shop, causes: int, shown: int) -> None:
+    roots = [f"model.shop.root_{number}" for number in range(causes)]
+    held = {root: [f"{root}_{number:03}" for number in range(shown + 7)] for root in roots}
+    below = [node(one, [root]) for root, ones in held.items() for one in ones]
+    results = [result(root, "error", message="no") for root in roots]
+    results += [result(one, "skipped") for ones in held.values() for one in ones]
+    told.step("run", *results, graph=manifest(*map(node, roots), *below), exit_code=1)
+    html = render_page(page_of(told))
+    assert html.count(f"Blocks {shown + 7}: skipped or not rebuilt") == causes
+    assert html.count("7 more in the view incident_nodes.") == causes
+    assert (html.count(f"<li>root_0_{shown - 1:03}</li>"), html.count(f"<li>root_0_{shown:03}</li>")) == (1, 0)

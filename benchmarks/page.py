@@ -1,6 +1,6 @@
-"""Measures the triage page of a large run, and of Greenery's: `make bench-page`, which plays the demo first.
+"""Measures the triage page of a large run, of its worst mornings, and of Greenery's: `make bench-page`.
 
-Exit code 1 where a bound is missed or could not be measured. Needs chromium.
+The demo is played first. Exit code 1 where a bound is missed or could not be measured. Needs chromium.
 """
 
 # ruff: noqa: RUF001 - the times sign is meant
@@ -25,9 +25,12 @@ from measure import ContenderError, Figure, measure, say
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "docs"))
 OBSERVE = str(Path(sys.executable).with_name("dbt-observe"))
+WORST = Path(__file__).with_name("worst.py")
 DEMO = ROOT / ".demo" / "audit.duckdb"
 MODELS, TESTS = 10_000, 30_000
 BEGIN, END = "<!-- page: begin -->", "<!-- page: end -->"
+MORNINGS = {"root": "all rests on a model that fails", "tests": "no test can be run"}
+"""The worst mornings, as `worst.py` makes them."""
 GENERATED_DAY = "2026-03-09"
 """When the made-up run was. It is moved to yesterday: what is long past has less to tell."""
 _ANSWER = """([act, argument]) => new Promise((done) => {
@@ -47,8 +50,8 @@ _ANSWER = """([act, argument]) => new Promise((done) => {
 """Does something and waits until the next frame after the table was drawn anew; the pause after a letter included."""
 
 
-def store_of_a_large_run(scratch: Path) -> str:
-    """A store with one large `dbt build` of yesterday, and the check of sources before it."""
+def store_of_a_large_run(scratch: Path, morning: str = "") -> str:
+    """A store with one large `dbt build` of yesterday, and the check of sources before it; one of MORNINGS if named."""
     yesterday = f"{datetime.now(UTC) - timedelta(days=1):%Y-%m-%d}"
     source = cached(MODELS, TESTS)
     for path in source.rglob("*.json"):
@@ -56,7 +59,9 @@ def store_of_a_large_run(scratch: Path) -> str:
         copy.parent.mkdir(parents=True, exist_ok=True)
         with copy.open("wb") as file:  # not by us: what we occupy is counted as our children's
             subprocess.run(("sed", f"s/{GENERATED_DAY}/{yesterday}/g", str(path)), check=True, stdout=file)  # noqa: S607
-    store = f"duckdb:///{scratch}/audit.duckdb"
+    if morning:
+        subprocess.run((sys.executable, str(WORST), str(scratch / "steps" / "build"), morning), check=True)
+    store = f"duckdb:///{scratch}/audit{morning}.duckdb"
     steps = [str(scratch / "steps" / name) for name in ("source_freshness", "build")]
     measure([OBSERVE, "ingest", *steps, "--environment", "prod", "--store", store], scratch)
     shutil.rmtree(scratch / "steps")
@@ -71,6 +76,18 @@ def processes(store: str, page: Path) -> dict[str, tuple[str, list[str]]]:
         "duckdb": ("python, import duckdb", [sys.executable, "-c", "import duckdb"]),
         "pass": ("python -c pass", [sys.executable, "-c", "pass"]),
     }
+
+
+def worst_processes(scratch: Path) -> dict[str, tuple[str, list[str]]]:
+    """The same commands on the worst mornings. Nothing is told: there is no Slack."""
+    commands = {}
+    for morning, label in MORNINGS.items():
+        store = ["--store", store_of_a_large_run(scratch, morning)]
+        page = str(scratch / f"{morning}.html")
+        for command in (["report", "--out", page], ["status"], ["alert", "--dry-run"]):
+            name = " ".join(word for word in command if word not in {"--out", page})
+            commands[f"{morning} {command[0]}"] = (f"{label}: dbt-observe {name}", [OBSERVE, *command, *store])
+    return commands
 
 
 def time_processes(commands: Mapping[str, tuple[str, list[str]]], runs: int, scratch: Path) -> dict[str, Figure]:
@@ -133,12 +150,20 @@ def greenery_page(scratch: Path) -> int | None:
 
 
 def checks(
-    figures: Mapping[str, Figure], took: Mapping[str, Sequence[float]], size: int | None, greenery: int | None
+    figures: Mapping[str, Figure],
+    took: Mapping[str, Sequence[float]],
+    size: int | None,
+    greenery: int | None,
+    worst: Mapping[str, int],
 ) -> list[Check]:
     """What the page is held against."""
     middle = {key: median(values) if values else None for key, values in took.items()}
     return [
         Check("page of 40,000 nodes", _megabytes(size), 1.5, "MB of 10⁶ bytes"),
+        *(
+            Check(f"page of 40,000 nodes, where {label}", _megabytes(worst.get(morning)), 1.5, "MB of 10⁶ bytes")
+            for morning, label in MORNINGS.items()
+        ),
         Check("Greenery's largest page", _megabytes(greenery), 0.15, "MB of 10⁶ bytes"),
         Check("dbt-observe report", figures["report"].median, 3, "s"),
         Check("from opening it to the first answer of its filter", middle["opening"], 2, "s"),
@@ -185,6 +210,7 @@ def _spread(values: Sequence[float]) -> tuple[str, str]:
 def main() -> int:
     parser = argparse.ArgumentParser(description="Measure the triage page of a large run against its bounds.")
     parser.add_argument("--runs", type=int, default=7, help="rounds; medians are taken over them (default 7)")
+    parser.add_argument("--worst-runs", type=int, default=3, help="rounds of the worst mornings (default 3)")
     parser.add_argument("--write", action="store_true", help="put the figures into benchmarks/README.md")
     options = parser.parse_args()
     if options.write and options.runs < 5:
@@ -202,11 +228,17 @@ def main() -> int:
         if figures["report"].problem is None:
             took = time_browser(page, options.runs)
         size = page.stat().st_size if page.exists() else None
-        held = checks(figures, took, size, greenery_page(scratch))
+        say("loading its worst mornings")
+        worst = worst_processes(scratch)
+        figures |= time_processes(worst, options.worst_runs, scratch)
+        pages = {one: path.stat().st_size for one in MORNINGS if (path := scratch / f"{one}.html").exists()}
+        held = checks(figures, took, size, greenery_page(scratch), pages)
+        commands |= worst
 
     _, machine, versions, _ = report.machine_facts(DATA, options.runs)
     facts = [
-        f"{datetime.now(UTC):%Y-%m-%d}; {options.runs} interleaved runs of each; load average before {busy:.1f}",
+        f"{datetime.now(UTC):%Y-%m-%d}; {options.runs} runs of each, {options.worst_runs} of the worst mornings, in turns",
+        f"load average before {busy:.1f}",
         machine,
         versions,
         f"a run of {MODELS:,} models and {TESTS:,} tests, and a check of its sources before it",

@@ -237,7 +237,7 @@ def main() -> int:
 
     _, machine, versions, _ = report.machine_facts(DATA, options.runs)
     facts = [
-        f"{datetime.now(UTC):%Y-%m-%d}; {options.runs} runs of each in turns, {options.worst_runs} of the worst mornings",
+        f"{datetime.now(UTC):%Y-%m-%d}; {options.runs} runs of each, {options.worst_runs} of the worst mornings",
         f"load average before {busy:.1f}",
         machine,
         versions,

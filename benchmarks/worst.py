@@ -20,13 +20,13 @@ def fail_root(manifest: Json, results: list[Json]) -> None:
     for unique_id in others:
         manifest["nodes"][unique_id]["depends_on"]["nodes"].append(root)
         manifest["parent_map"][unique_id].append(root)
-    below, left = set(others), list(others)
+    children[root] = [*children.get(root, ()), *others]
+    below, left = set[str](), [root]
     while left:
         new = [one for one in children.get(left.pop(), ()) if one not in below]
         below.update(new)
         left += new
     below.discard(root)
-    children[root] = others
     for one in results:
         if one["unique_id"] == root:
             one |= {"status": "error", "message": "Database Error in model: no room is left"}

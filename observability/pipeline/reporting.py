@@ -227,7 +227,6 @@ class _Asking:
             run=run,
             steps=steps,
             incidents=incidents,
-            results=results.result(),
             slowest=_slowest(table),
             evidence=self._evidence(incidents, environment),
             past=told,
@@ -238,6 +237,7 @@ class _Asking:
             flaky=self._ask(questions.FLAKY, environment=environment, project=project),
             freshness=self._ask(questions.FRESHNESS, environment=environment, project=project),
             parents=self._parents(incidents, [one for one in states if one["environment"] == environment]),
+            results=results.result(),
         )
         return build_page(answers, links)
 

@@ -192,7 +192,7 @@ def test_a_loader_waits_for_a_step_that_was_marked_until_it_has_written_down_its
         at = datetime.datetime.now(datetime.UTC)
         write_step(Step(command="dbt run", started_at=at, try_number=1), folder / "observe.json")
         write_step(Step(command="dbt run", started_at=at, completed_at=at, exit_code=1, try_number=1), folder / "end")
-        subprocess.run("(sleep 3; mv end observe.json) > /dev/null 2>&1 &", shell=True, cwd=folder, check=True)
+        subprocess.run("(sleep 10; mv end observe.json) > /dev/null 2>&1 &", shell=True, cwd=folder, check=True)
 
     marked() >> ObserveDbtOperator(task_id="load", step_task_ids=["run"])"""
     run = run_dag(stage.dag(body))

@@ -595,7 +595,7 @@ def test_the_time_is_that_of_the_question(told: Shop) -> None:
     assert page.as_of - page.run["started_at"] < timedelta(hours=1)
 
 
-@pytest.mark.parametrize(("causes", "shown"), [(1, 500), (6, 20)])
+@pytest.mark.parametrize(("causes", "shown"), [(5, 500), (6, 20)])
 def test_of_what_a_cause_holds_up_as_many_are_named_as_there_is_room_for(told: Shop, causes: int, shown: int) -> None:
     roots = [f"model.shop.root_{number}" for number in range(causes)]
     held = {root: [f"{root}_{number:03}" for number in range(shown + 7)] for root in roots}

@@ -191,7 +191,8 @@ WITH scoped AS (
     CONCAT(f.place, COALESCE(f.attached_node, f.unique_id)) AS incident_key, f.project, f.environment,
     f.relation_database, f.relation_schema, COALESCE(f.attached_node, f.unique_id) AS subject, f.unique_id,
     f.resource_type, f.name, f.kind, f.outcome, f.status, f.message, f.failures, f.test_name, f.column_name,
-    IF(f.kind = 'test_failure', f.parents, [f.unique_id]) AS bases, f.owner, f.group_name, f.original_file_path,
+    IF(f.kind = 'test_failure', COALESCE(f.parents, CAST([] AS ARRAY<STRING>)), [f.unique_id]) AS bases,
+    f.owner, f.group_name, f.original_file_path,
     f.alertable, f.command, f.invocation_id, f.dag_id, f.dag_run_id, f.task_id, f.map_index, f.try_number, f.log_url,
     f.bad_at, f.ended_at, f.ended_by, f.ending_run_ended_at, f.last_well_at, f.age_seconds, f.warn_after_seconds,
     f.error_after_seconds

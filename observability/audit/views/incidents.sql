@@ -20,7 +20,7 @@ WITH ranked AS (
   -- each node once for each exposure below each of its bases, and at least once; the first time it is told
   SELECT r.*, nth_base = 1 AND COALESCE(b.nth, 1) = 1 AS is_first, c.started_at AS state_at, b.exposure, b.is_critical
   FROM ranked AS r
-  CROSS JOIN UNNEST(GENERATE_ARRAY(1, GREATEST(ARRAY_LENGTH(r.bases), 1))) AS nth_base
+  CROSS JOIN UNNEST(GENERATE_ARRAY(1, GREATEST(COALESCE(ARRAY_LENGTH(r.bases), 0), 1))) AS nth_base
   LEFT JOIN {main}.current_states AS c
     ON c.environment = r.environment AND COALESCE(c.project_name, '') = COALESCE(r.project_name, '')
   LEFT JOIN below AS b
@@ -29,7 +29,7 @@ WITH ranked AS (
 ), summed AS (
   SELECT
     r.incident_id,
-    ARRAY_AGG(IF(r.place = 1 AND r.is_first, STRUCT(
+    ANY_VALUE(STRUCT(
       r.incident_key AS incident_key, r.opened_at AS opened_at, r.is_latest AS is_latest, r.bad_runs AS bad_runs,
       r.alertable AS alertable, r.project_name AS project_name, r.environment AS environment, r.subject AS subject,
       r.subject_name AS subject_name, r.subject_resource_type AS subject_resource_type,
@@ -38,8 +38,8 @@ WITH ranked AS (
       r.message AS message, r.failures AS failures, r.original_file_path AS original_file_path, r.owner AS owner,
       r.group_name AS group_name, r.last_well_at AS last_well_at, r.command AS command,
       r.invocation_id AS invocation_id, r.dag_id AS dag_id, r.dag_run_id AS dag_run_id, r.task_id AS task_id,
-      r.map_index AS map_index, r.try_number AS try_number, r.log_url AS log_url), NULL)
-      IGNORE NULLS ORDER BY r.place)[OFFSET(0)] AS worst,
+      r.map_index AS map_index, r.try_number AS try_number, r.log_url AS log_url)
+      HAVING MIN r.place) AS worst,
     MAX(IF(r.role = 'failed', r.last_bad_at, NULL)) AS last_bad_at,
     IF(LOGICAL_OR(r.role = 'failed' AND r.is_open), NULL, MAX(r.closed_at)) AS closed_at,
     -- the last of its ends says how it ended
